@@ -1,0 +1,16 @@
+//! The vocabulary of Pillarbox: ids, statuses, recipients, templates, text messages, the retry ladder, wake-ups.
+//!
+//! Pure on purpose: no IO, no async, no clock of its own. Every other crate may use this one; it uses none of ours.
+
+pub mod clock;
+pub mod email;
+pub mod email_address;
+pub mod id;
+pub mod notification;
+pub mod phone;
+pub mod receipt;
+pub mod retry;
+pub mod sms;
+pub mod status;
+pub mod template;
+pub mod wakeup;
