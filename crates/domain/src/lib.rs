@@ -5,12 +5,16 @@
 pub mod clock;
 pub mod email;
 pub mod email_address;
+pub mod html;
 pub mod id;
 pub mod notification;
+pub mod personalisation;
 pub mod phone;
+pub mod python;
 pub mod receipt;
 pub mod retry;
 pub mod sms;
 pub mod status;
 pub mod template;
 pub mod wakeup;
+pub mod whitespace;

@@ -1,0 +1,5 @@
+//! `domain` against GOV.UK Notify's published behaviour (`vectors`) and against any input at all (`properties`).
+
+mod known_differences;
+mod reader;
+mod vectors;
