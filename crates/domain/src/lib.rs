@@ -3,6 +3,7 @@
 //! Pure on purpose: no IO, no async, no clock of its own. Every other crate may use this one; it uses none of ours.
 
 pub mod clock;
+pub mod country;
 pub mod email;
 pub mod email_address;
 pub mod html;

@@ -1,13 +1,14 @@
 //! Recipients, placeholders and text messages against the vectors.
 
+use domain::phone::{PhoneError, PhoneNumber, SmsPermissions};
 use domain::template::{Lists, Missing, Template};
-use serde_json::json;
+use serde_json::{Value, json};
 
-use crate::reader::{all, check, flag, personalisation, string};
+use crate::reader::{all, check, flag, kinds, personalisation, string};
 
 #[test]
 fn placeholders() {
-    check("placeholders", all, |input, _| {
+    check("placeholders", all, |input| {
         let content = string(input, "content");
         let missing = match (
             string(input, "output").as_str(),
@@ -30,4 +31,54 @@ fn placeholders() {
         };
         json!({"placeholders": template.placeholders(), "rendered": rendered})
     });
+}
+
+#[test]
+fn phone() {
+    check("phone", all, |input| phone_case(input, flag(input, "service_contact_number")));
+}
+
+#[test]
+fn phone_limits() {
+    check("content_limits", kinds(&["phone_number"]), |input| {
+        let mut produced = phone_case(input, false);
+        if let Some(fields) = produced.as_object_mut() {
+            fields.retain(|key, _| {
+                matches!(key.as_str(), "normalised" | "error" | "code" | "api_error" | "stage")
+            });
+        }
+        produced
+    });
+}
+
+fn phone_case(input: &Value, is_contact: bool) -> Value {
+    let refused = |stage: &str, error: PhoneError| json!({"error": error.message(), "code": error.code(), "api_error": error.api_message(), "stage": stage});
+    let raw = string(input, "number");
+    let parsed = if is_contact { PhoneNumber::parse_contact(&raw) } else { PhoneNumber::parse(&raw) };
+    let number = match parsed {
+        Ok(number) => number,
+        Err(error) => return refused("parse", error),
+    };
+    let mut produced = json!({
+        "normalised": number.normalised(),
+        "human_readable": number.human_readable(),
+        "country_code": number.country_code(),
+        "uk": number.is_uk(),
+    });
+    if is_contact {
+        return produced;
+    }
+    let permissions = SmsPermissions {
+        international: flag(input, "allow_international"),
+        uk_landline: flag(input, "allow_uk_landline"),
+    };
+    if let Err(error) = number.permitted(permissions) {
+        return refused("permission", error);
+    }
+    produced["international"] = json!(number.is_international());
+    produced["crown_dependency"] = json!(number.is_crown_dependency());
+    produced["country_prefix"] = json!(number.country_prefix());
+    produced["rate_multiplier"] = json!(number.rate_multiplier());
+    produced["numeric_sender"] = json!(number.needs_numeric_sender());
+    produced
 }
