@@ -9,12 +9,14 @@ for part in state processes packages postgres rabbitmq; do
   source "$(dirname "${BASH_SOURCE[0]}")/$part.sh"
 done
 
-# given_url NAME: the caller's URL for that service. One that a state directory of this checkout wrote (its env file was
-# sourced in this shell) is not the caller's: it names a private instance that may be gone.
+# given_url NAME: the caller's URL for that service. One of a private instance (its env was sourced in this shell) is not the
+# caller's: that instance may be gone, and another state directory must not meddle with it.
 given_url() {
-  local url=${DATABASE_URL:-}
+  local url=${DATABASE_URL:-} dir
   [[ $1 == postgres ]] || url=${AMQP_URL:-}
-  if [[ -n ${PILLARBOX_STATE_DIR:-} ]] && grep -qsxF -- "$url" "$PILLARBOX_STATE_DIR/services/$1.url"; then url=; fi
+  for dir in "$ROOT"/.pillarbox{,/*} ${PILLARBOX_STATE_DIR:+"$PILLARBOX_STATE_DIR"}; do
+    if grep -qsxF -- "$url" "$dir/services/$1.url" && ! grep -qsx given "$dir/services/$1.kind"; then url=; fi
+  done
   echo "$url"
 }
 
