@@ -61,7 +61,6 @@ postgres_home() {
     fi
     if ((EUID == 0)); then chown "$1:" "$home/"; fi
   fi
-  [[ -w $home ]] || fail "$home belongs to $(stat -Lc %U "$home"): use it as that user, or end it as that user with scripts/stop --wipe"
 }
 
 # postgres_init BIN USER SECRET

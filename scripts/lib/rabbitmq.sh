@@ -24,7 +24,6 @@ rabbitmq_url() { echo "amqp://pillarbox:$2@$1/%2f"; }
 rabbitmq_configure() {
   local home=$STATE_DIR/rabbitmq
   [[ -e $home ]] || mkdir -m 700 "$home"
-  [[ -w $home ]] || fail "$home belongs to $(stat -c %U "$home"): use it as that user, or end it as that user with scripts/stop --wipe"
   : >"$home/env.conf"
   echo '[].' >"$home/enabled_plugins"
   (umask 077 && kept_secret "$home/.erlang.cookie" 20 >/dev/null)

@@ -60,10 +60,14 @@ service_kind() { cat "$STATE_DIR/services/$1.kind" 2>/dev/null; }
 launch_services() {
   local profile=$1 name
   shift
+  [[ -O $STATE_DIR ]] || fail "$STATE_DIR belongs to $(stat -c %U "$STATE_DIR"): run this as that user, or as that user scripts/stop --wipe and remove it"
   choose_services "$@"
   for name in "$@"; do
     case $(service_kind "$name") in
-      given) given_url "$name" >"$STATE_DIR/services/$name.url" ;;
+      given)
+        say "$name: using the URL that was given"
+        given_url "$name" >"$STATE_DIR/services/$name.url"
+        ;;
       docker) "${name}_launch_docker" "$profile" ;;
       local) process_runs "$name" || "${name}_launch" "$profile" ;;
     esac
