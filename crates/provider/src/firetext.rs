@@ -1,0 +1,254 @@
+//! Firetext: a form POST per text, form receipts, and a table that tells lasting failures from passing ones.
+
+use std::sync::Arc;
+
+use domain::{
+    receipt::ReceiptWords,
+    retry::SendFailure,
+    status::{ProviderId, Status},
+};
+use hyper::Uri;
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    Accepted, Text,
+    config::{self, ConfigError, Secret},
+    http::{HttpClient, Post},
+    receipt::{self, BadReceipt, Meaning, Simulated},
+};
+
+const ID: ProviderId = ProviderId::Firetext;
+const NAME: &str = "Firetext";
+
+/// The `providers.firetext` section.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Config {
+    /// Takes part; by default when there is a key.
+    pub active: Option<bool>,
+    pub url: String,
+    pub key: Secret,
+    /// For texts to other countries; by default the key.
+    pub international_key: Secret,
+    /// Where receipts are to be posted, if Firetext is to be told with each text.
+    pub receipt_url: String,
+    /// Basic authentication that Firetext is to use for receipts, written into that URL.
+    pub receipt_user: String,
+    pub receipt_password: Secret,
+    /// 0 to 100.
+    pub weight: u8,
+    /// Carries texts to other countries.
+    pub international: bool,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            active: None,
+            url: "https://www.firetext.co.uk/api/sendsms/json".into(),
+            key: Secret::default(),
+            international_key: Secret::default(),
+            receipt_url: String::new(),
+            receipt_user: String::new(),
+            receipt_password: Secret::default(),
+            weight: 49,
+            international: false,
+        }
+    }
+}
+
+/// Sends texts by Firetext.
+#[derive(Debug)]
+pub struct Firetext {
+    http: Arc<HttpClient>,
+    uri: Uri,
+    key: Secret,
+    international_key: Secret,
+    receipt_url: Option<Secret>,
+}
+
+#[derive(Serialize)]
+struct Request<'a> {
+    #[serde(rename = "apiKey")]
+    key: &'a str,
+    from: &'a str,
+    to: &'a str,
+    message: &'a str,
+    reference: String,
+    #[serde(rename = "receipt", skip_serializing_if = "Option::is_none")]
+    receipt_url: Option<&'a str>,
+}
+
+impl Firetext {
+    /// None when it does not take part.
+    pub(crate) fn new(config: &Config, http: &Arc<HttpClient>) -> Result<Option<Self>, ConfigError> {
+        if !config::takes_part(ID, config.active, ("key", &config.key), config.weight)? {
+            return Ok(None);
+        }
+        let Config { key, international_key, receipt_url, receipt_user, receipt_password, .. } = config;
+        let receipt_url = config::receipt_url(ID, receipt_url, receipt_user, receipt_password)?;
+        let international_key = if international_key.is_empty() { key } else { international_key };
+        Ok(Some(Self {
+            http: Arc::clone(http),
+            uri: config::http_url(ID, "url", &config.url)?,
+            key: key.clone(),
+            international_key: international_key.clone(),
+            receipt_url: receipt_url.as_deref().map(Secret::from),
+        }))
+    }
+
+    /// Firetext refuses nothing for good: every failure may pass.
+    pub(crate) async fn send(&self, text: &Text<'_>) -> Result<Accepted, SendFailure> {
+        let key = if text.international { &self.international_key } else { &self.key };
+        let request = Request {
+            key: key.expose(),
+            from: text.from,
+            to: text.to,
+            message: text.body,
+            reference: text.id.to_string(),
+            receipt_url: self.receipt_url.as_ref().map(Secret::expose),
+        };
+        let body = serde_urlencoded::to_string(&request).expect("strings are always a form");
+        let post = Post {
+            uri: &self.uri,
+            content_type: "application/x-www-form-urlencoded",
+            authorization: None,
+            body: body.into(),
+        };
+        let answer = self.http.post(&post).await?;
+        let code = answer.json().map(|json| json.get("code").and_then(serde_json::Value::as_f64));
+        if !answer.status.is_success() {
+            return Err(answer.failure(code.ok().flatten().map(|code| code.to_string()).as_deref()));
+        }
+        match code? {
+            Some(0.0) => Ok(Accepted { reference: None }),
+            Some(code) => Err(SendFailure::Transient(format!("Firetext code {code}"))),
+            None => Err(SendFailure::Transient("Firetext gave no code".into())),
+        }
+    }
+}
+
+/// Reads a receipt: a form.
+///
+/// # Errors
+/// When `status` or `reference` is missing.
+pub fn read_receipt(body: &[u8]) -> Result<ReceiptWords, BadReceipt> {
+    let form: Vec<(String, String)> = serde_urlencoded::from_bytes(body)
+        .map_err(|_| BadReceipt::Invalid(format!("{NAME} callback failed: not a form")))?;
+    let field = |name| {
+        let (_, value) = form.iter().find(|(field, _)| field == name)?;
+        Some(value.clone()).filter(|value| !value.is_empty())
+    };
+    let (status, reference) = (field("status"), field("reference"));
+    receipt::require(NAME, &[("status", &status), ("reference", &reference)])?;
+    receipt::words(NAME, ID, reference.unwrap_or_default(), status.unwrap_or_default(), field("code"))
+}
+
+/// What Firetext's `status` means. It has one word for failures of every kind: the code tells which, and without a code
+/// it counts that an earlier receipt said that the network was still trying.
+#[must_use]
+pub fn meaning(words: &ReceiptWords, current: Status, sent_by: Option<ProviderId>) -> Meaning {
+    match words.status.as_str() {
+        "0" => Meaning::becomes(Status::Delivered),
+        "1" if sent_by.unwrap_or(ID) == ID => Meaning::becomes(failure(words.detail.as_deref(), current)),
+        "1" => Meaning::becomes(Status::PermanentFailure),
+        "2" => Meaning::becomes(Status::Pending),
+        _ => Meaning::UNKNOWN,
+    }
+}
+
+fn failure(code: Option<&str>, current: Status) -> Status {
+    match code {
+        // No error reported; subscriber absent, busy, without memory; SMS not supported (for now); routing error.
+        Some("000" | "102" | "103" | "104" | "302" | "900") => Status::TemporaryFailure,
+        // Unknown subscriber; invalid number; SMS not supported; rejected.
+        Some("101" | "201" | "301" | "401") => Status::PermanentFailure,
+        _ if current == Status::Pending => Status::TemporaryFailure,
+        _ => Status::PermanentFailure,
+    }
+}
+
+pub(crate) fn simulate(end: Simulated) -> (&'static str, Option<&'static str>) {
+    match end {
+        Simulated::Delivered => ("0", None),
+        Simulated::TemporaryFailure => ("1", Some("000")),
+        Simulated::PermanentFailure => ("1", None),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn words(status: &str, code: Option<&str>) -> ReceiptWords {
+        ReceiptWords {
+            provider: ID,
+            reference: "6f2f8a0e-1f41-4c8d-8f0a-0b7f0a3c9f11".into(),
+            status: status.into(),
+            detail: code.map(Into::into),
+        }
+    }
+
+    #[test]
+    fn receipts_are_read() {
+        let full = b"mobile=447700900123&status=1&code=101&time=2026-03-02+10%3A11%3A12&reference=6f2f8a0e-1f41-4c8d-8f0a-0b7f0a3c9f11";
+        assert_eq!(read_receipt(full), Ok(words("1", Some("101"))));
+        let short = b"status=0&code=&reference=6f2f8a0e-1f41-4c8d-8f0a-0b7f0a3c9f11&status=9";
+        assert_eq!(read_receipt(short), Ok(words("0", None)));
+    }
+
+    #[test]
+    fn missing_fields_are_named_in_the_words_of_the_contract() {
+        let status = "Firetext callback failed: status missing".to_owned();
+        let reference = "Firetext callback failed: reference missing".to_owned();
+        for (body, missing) in [
+            (&b""[..], vec![status.clone(), reference.clone()]),
+            (b"status=&reference=", vec![status.clone(), reference.clone()]),
+            (br#"{"status": "0"}"#, vec![status.clone(), reference.clone()]),
+            (b"\xff\xfe=%zz", vec![status.clone(), reference.clone()]),
+            (b"status=0", vec![reference]),
+            (b"reference=x", vec![status]),
+        ] {
+            assert_eq!(read_receipt(body), Err(BadReceipt::Missing(missing)));
+        }
+    }
+
+    #[test]
+    fn every_row_of_the_status_table() {
+        let meaning = |status| meaning(&words(status, None), Status::Sending, Some(ID));
+        assert_eq!(meaning("0"), Meaning::becomes(Status::Delivered));
+        assert_eq!(meaning("1"), Meaning::becomes(Status::PermanentFailure));
+        assert_eq!(meaning("2"), Meaning::becomes(Status::Pending));
+        for status in ["3", "99", "00", "", "delivered"] {
+            assert_eq!(meaning(status), Meaning::UNKNOWN, "{status:?}");
+        }
+    }
+
+    #[test]
+    fn every_row_of_the_code_table() {
+        use Status::{Pending, PermanentFailure, Sending, TemporaryFailure};
+        for (code, sending, pending) in [
+            (Some("000"), TemporaryFailure, TemporaryFailure),
+            (Some("101"), PermanentFailure, PermanentFailure),
+            (Some("102"), TemporaryFailure, TemporaryFailure),
+            (Some("103"), TemporaryFailure, TemporaryFailure),
+            (Some("104"), TemporaryFailure, TemporaryFailure),
+            (Some("201"), PermanentFailure, PermanentFailure),
+            (Some("301"), PermanentFailure, PermanentFailure),
+            (Some("302"), TemporaryFailure, TemporaryFailure),
+            (Some("401"), PermanentFailure, PermanentFailure),
+            (Some("900"), TemporaryFailure, TemporaryFailure),
+            (Some("555"), PermanentFailure, TemporaryFailure),
+            (None, PermanentFailure, TemporaryFailure),
+        ] {
+            for (current, expected) in [(Sending, sending), (Pending, pending)] {
+                for sent_by in [Some(ID), None] {
+                    let got = meaning(&words("1", code), current, sent_by);
+                    assert_eq!(got, Meaning::becomes(expected), "{code:?} while {current}");
+                }
+                let other = meaning(&words("1", code), current, Some(ProviderId::Mmg));
+                assert_eq!(other, Meaning::becomes(PermanentFailure), "{code:?}, sent by another");
+            }
+        }
+    }
+}

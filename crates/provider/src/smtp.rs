@@ -1,0 +1,159 @@
+//! E-mail over SMTP, to a relay of the platform's own.
+//!
+//! The reference of an e-mail is its `Message-ID`, which we choose: it holds the notification's id, is the same on every
+//! attempt, and so lets a relay or a mailbox recognise the second copy that at-least-once sending can produce.
+
+use std::time::Duration;
+
+use domain::{retry::SendFailure, status::ProviderId};
+use lettre::transport::smtp::Error;
+use serde::Deserialize;
+
+use crate::{
+    Accepted, Mail,
+    config::{self, ConfigError, Secret},
+    mail,
+    smtp_connection::{Pool, Server, Stage},
+};
+
+const ID: ProviderId = ProviderId::Smtp;
+
+/// The `providers.smtp` section.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Config {
+    /// Takes part; by default when there is a URL.
+    pub active: Option<bool>,
+    /// `smtp://user:password@host:587?tls=required` (STARTTLS), `…?tls=opportunistic`, `smtps://…` (TLS from the start)
+    /// or `smtp://host` (plain). A path, as in `smtp://host/mail.example`, is the name that we introduce ourselves by.
+    pub url: Secret,
+    /// The domain of every From address and Message-ID.
+    pub from_domain: String,
+    /// Connections to the relay, and so e-mails in flight.
+    pub pool_size: u32,
+    /// For one e-mail as a whole, a new connection included.
+    #[serde(with = "humantime_serde")]
+    pub timeout: Duration,
+    /// 0 to 100.
+    pub weight: u8,
+    /// Believes receipts without a verified signature: for the simulator, or a relay in the platform's own network.
+    pub accept_unsigned_receipts: bool,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            active: None,
+            url: Secret::default(),
+            from_domain: "notify.localhost".into(),
+            pool_size: 100,
+            timeout: Duration::from_secs(10),
+            weight: 100,
+            accept_unsigned_receipts: false,
+        }
+    }
+}
+
+/// Sends e-mails through a relay.
+#[derive(Debug)]
+pub struct Smtp {
+    pool: Pool,
+    domain: String,
+}
+
+impl Smtp {
+    /// None when it does not take part.
+    pub(crate) fn new(config: &Config) -> Result<Option<Self>, ConfigError> {
+        if !config::takes_part(ID, config.active, ("url", &config.url), config.weight)? {
+            return Ok(None);
+        }
+        let domain = mail::ascii_host(&config.from_domain)
+            .ok_or_else(|| ConfigError::new(ID, "from_domain", "not a domain name"))?;
+        let server = Server::parse(config.url.expose()).map_err(|e| ConfigError::new(ID, "url", e))?;
+        Ok(Some(Self { pool: Pool::new(server, config.pool_size, config.timeout), domain }))
+    }
+
+    pub(crate) async fn send(&self, mail: &Mail<'_>) -> Result<Accepted, SendFailure> {
+        let composed = mail::compose(mail, &self.domain)?;
+        self.pool.send(&composed).await?;
+        Ok(Accepted { reference: Some(composed.message_id) })
+    }
+}
+
+/// What a failed dialogue means: who is to blame depends on where it failed.
+pub(crate) fn failure(stage: Stage, error: &Error) -> SendFailure {
+    let reason = reason(stage, error);
+    // Our own greeting, name, password or sender was refused; or the server offers no TLS or sign-in that we may use.
+    let ours = match stage {
+        Stage::Connect => error.is_client(),
+        Stage::SignIn => error.is_client() || error.is_permanent(),
+        Stage::Sender => error.is_permanent(),
+        Stage::Recipient | Stage::Content => error.status().is_some_and(|code| u16::from(code) == 530),
+    };
+    if ours {
+        SendFailure::Misconfigured(reason)
+    } else if error.is_permanent() && matches!(stage, Stage::Recipient | Stage::Content) {
+        SendFailure::Rejected(reason)
+    } else {
+        SendFailure::Transient(reason)
+    }
+}
+
+/// Codes only: servers like to repeat the recipient's address in their answers, and reasons are stored and logged.
+fn reason(stage: Stage, error: &Error) -> String {
+    let source = std::error::Error::source(error).map(ToString::to_string).unwrap_or_default();
+    match error.status() {
+        Some(code) => match enhanced_code(&source) {
+            Some(enhanced) => format!("SMTP {code} {enhanced} at {stage}"),
+            None => format!("SMTP {code} at {stage}"),
+        },
+        None if error.is_response() => format!("SMTP: unreadable answer at {stage}"),
+        None => format!("SMTP at {stage}: {error}"),
+    }
+}
+
+/// The `5.1.1` of RFC 3463 at the start of a server's text.
+fn enhanced_code(text: &str) -> Option<&str> {
+    let code = text.split_whitespace().next()?;
+    let mut parts = code.split('.');
+    let number = |part: &str| part.len() <= 3 && part.parse::<u16>().is_ok();
+    (parts.clone().count() == 3 && parts.all(number)).then_some(code)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_an_enhanced_code_is_quoted() {
+        assert_eq!(enhanced_code("5.1.1 <ada@example.com> unknown"), Some("5.1.1"));
+        assert_eq!(enhanced_code("4.7.650 later"), Some("4.7.650"));
+        for text in ["", "ada@example.com unknown", "127.0.0.1 refused", "5.1 x", "5.1.1234 x", "a.b.c"] {
+            assert_eq!(enhanced_code(text), None, "{text:?}");
+        }
+    }
+
+    #[test]
+    fn a_relay_is_configured_by_its_url() {
+        let smtp = |url: &str| Smtp::new(&Config { url: url.into(), ..Config::default() });
+        assert!(smtp("").unwrap().is_none());
+        for url in
+            ["smtp://127.0.0.1:2525", "smtp://host/mail.example", "smtp://u%40x:p@host:587?tls=opportunistic"]
+        {
+            assert!(smtp(url).unwrap().is_some(), "{url}");
+        }
+        for url in ["localhost", "http://host", "smtp://", "smtp://host?tls=maybe", "smtp://host:hush"] {
+            let error = smtp(url).unwrap_err().to_string();
+            assert!(error.starts_with("providers.smtp.url: ") && !error.contains("hush"), "{error}");
+        }
+        let domain = |from_domain: &str| {
+            Smtp::new(&Config {
+                url: "smtp://host".into(),
+                from_domain: from_domain.into(),
+                ..Config::default()
+            })
+        };
+        assert_eq!(domain("bücher.example").unwrap().unwrap().domain, "xn--bcher-kva.example");
+        assert!(domain("a b").is_err());
+    }
+}
