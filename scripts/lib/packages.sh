@@ -23,7 +23,8 @@ ensure_build_tools() {
   command -v cargo >/dev/null || fail "cargo is not on the PATH: install Rust first (https://rustup.rs)"
   command -v cc >/dev/null || missing+=(gcc libc6-dev)
   command -v make >/dev/null || missing+=(make)
-  command -v pg_config >/dev/null || missing+=(libpq-dev)
+  # postgresql-common brings a pg_config too, but not the library.
+  [[ -e $(pg_config --libdir 2>/dev/null)/libpq.so ]] || missing+=(libpq-dev)
   ((${#missing[@]})) || return 0
   can_install || fail "missing to build: ${missing[*]}; install them, or run this as root or with passwordless sudo on Debian"
   install_packages "${missing[@]}" || fail "apt could not install ${missing[*]}"
