@@ -1,21 +1,94 @@
 //! Text messages: from template to what is sent and what it is charged as.
+//!
+//! The order of the steps is GOV.UK Notify's: fill, prefix, white space, downgrade.
 
-use crate::template::Personalisation;
+use std::sync::LazyLock;
+
+use regex::Regex;
+
+use crate::gsm::{self, Downgrade, downgrade, downgraded_length, push_downgraded};
+use crate::template::{Lists, Missing, Personalisation, Template};
+use crate::whitespace::{self, is_space};
 
 /// The longest text, in UTF-16 units after downgrade, prefix excluded.
 pub const CHARACTER_LIMIT: usize = 918;
+
+/// How much fits into one message, and into each of several.
+const GSM: Sizes = Sizes { alone: 160, joined: 153 };
+const UCS2: Sizes = Sizes { alone: 70, joined: 67 };
+
+#[derive(Clone, Copy)]
+struct Sizes {
+    alone: usize,
+    joined: usize,
+}
+
+/// Stands for a placeholder while white space is cleaned, when no values are given at all. A noncharacter, so that nobody
+/// means it.
+const STAND_IN: char = '\u{fdd0}';
+
+/// Why a text is not sent, in the words of the HTTP API.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Unsendable {
+    #[error("Your message is empty.")]
+    Empty,
+    #[error(
+        "Your message is too long. Text messages cannot be longer than {CHARACTER_LIMIT} characters. \
+         Your message is {length} characters long."
+    )]
+    TooLong { length: usize },
+}
 
 /// A text, ready to send.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Sms {
     text: String,
+    /// UTF-16 units of `text`.
+    length: usize,
+    length_without_prefix: usize,
+    /// Characters that take two places in GSM, before downgrade.
+    extended: usize,
+    /// Before downgrade, in order of first use.
+    ucs2_characters: Vec<char>,
 }
 
 impl Sms {
     /// Fills the template, puts `prefix` (a service's name) in front, cleans white space, downgrades to GSM.
     #[must_use]
-    pub fn render(_content: &str, _values: &Personalisation, _prefix: Option<&str>) -> Self {
-        unimplemented!()
+    pub fn render(content: &str, values: &Personalisation, prefix: Option<&str>) -> Self {
+        Self::from_template(&Template::parse(content), values, prefix)
+    }
+
+    /// [`Self::render`] with a template that is already taken apart.
+    #[must_use]
+    pub fn from_template(template: &Template, values: &Personalisation, prefix: Option<&str>) -> Self {
+        let prefix = prefix.filter(|prefix| !prefix.is_empty());
+        let missing = if values.as_map().is_empty() { Missing::StandIn(STAND_IN) } else { Missing::AsTyped };
+        let filled = template.fill_marking(values, Lists::Sentence, missing);
+        let written = cleaned(&match prefix {
+            Some(prefix) => format!("{}: {filled}", prefix.trim_matches(is_space)),
+            None => filled,
+        });
+        let mut text = String::with_capacity(written.len());
+        let mut extended = 0;
+        let mut ucs2_characters = Vec::new();
+        for c in written.chars().filter(|c| *c != STAND_IN) {
+            extended += usize::from(gsm::is_extended(c));
+            if gsm::is_welsh(c) && !ucs2_characters.contains(&c) {
+                ucs2_characters.push(c);
+            }
+            push_downgraded(&mut text, c);
+        }
+        let length = text.encode_utf16().count();
+        // The prefix counts as it was given, with its colon and space, whatever cleaning left of them.
+        let prefix_length = prefix.map_or(0, |prefix| downgraded_length(prefix) + 2);
+        Self {
+            text,
+            length,
+            length_without_prefix: length.saturating_sub(prefix_length),
+            extended,
+            ucs2_characters,
+        }
     }
 
     #[must_use]
@@ -26,13 +99,60 @@ impl Sms {
     /// How many messages it is charged as.
     #[must_use]
     pub fn fragments(&self) -> usize {
-        unimplemented!()
+        let (places, sizes) = self.places();
+        if places <= sizes.alone { 1 } else { places.div_ceil(sizes.joined) }
+    }
+
+    /// How far it reaches into the last of its messages.
+    #[must_use]
+    pub fn places_in_last_fragment(&self) -> usize {
+        let (places, sizes) = self.places();
+        let before = match self.fragments() {
+            1 => 0,
+            2 => sizes.alone,
+            fragments => (fragments - 1) * sizes.joined,
+        };
+        places.saturating_sub(before)
+    }
+
+    fn places(&self) -> (usize, Sizes) {
+        if self.ucs2_characters.is_empty() { (self.length + self.extended, GSM) } else { (self.length, UCS2) }
+    }
+
+    /// UTF-16 units.
+    #[must_use]
+    pub fn length(&self) -> usize {
+        self.length
     }
 
     /// UTF-16 units without the prefix.
     #[must_use]
     pub fn length_without_prefix(&self) -> usize {
-        unimplemented!()
+        self.length_without_prefix
+    }
+
+    /// How many characters take two places.
+    #[must_use]
+    pub fn extended_characters(&self) -> usize {
+        self.extended
+    }
+
+    /// The characters, in order of first use, for which the whole message is sent as UCS-2.
+    #[must_use]
+    pub fn ucs2_characters(&self) -> &[char] {
+        &self.ucs2_characters
+    }
+
+    /// # Errors
+    /// When it is empty or too long to send.
+    pub fn sendable(&self) -> Result<(), Unsendable> {
+        if self.is_empty() {
+            Err(Unsendable::Empty)
+        } else if self.is_too_long() {
+            Err(Unsendable::TooLong { length: self.length_without_prefix })
+        } else {
+            Ok(())
+        }
     }
 
     #[must_use]
@@ -43,5 +163,68 @@ impl Sms {
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.length_without_prefix() == 0
+    }
+}
+
+impl std::fmt::Debug for Sms {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Sms(…)")
+    }
+}
+
+/// The characters of a template that would be sent as `?`, each once, sorted.
+#[must_use]
+pub fn unsupported_characters(content: &str) -> Vec<char> {
+    let mut unsupported: Vec<char> =
+        content.chars().filter(|c| downgrade(*c) == Downgrade::Unsupported).collect();
+    unsupported.sort_unstable();
+    unsupported.dedup();
+    unsupported
+}
+
+/// Single spaces, none before a comma or full stop, at most one empty line in a row, none at the ends.
+fn cleaned(text: &str) -> String {
+    static BEFORE_PUNCTUATION: LazyLock<Regex> =
+        LazyLock::new(|| Regex::new(r"[ \t]+([,.])").expect("a constant pattern"));
+    let tight = BEFORE_PUNCTUATION.replace_all(text, "$1");
+    let mut out = String::with_capacity(tight.len());
+    let mut empty_lines = 0;
+    for (index, line) in whitespace::lines(&tight).map(whitespace::normalised).enumerate() {
+        empty_lines = if line.is_empty() { empty_lines + 1 } else { 0 };
+        if empty_lines > 1 {
+            continue;
+        }
+        if index > 0 {
+            out.push('\n');
+        }
+        out.push_str(&line);
+    }
+    out.trim_matches(is_space).to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn text(content: &str) -> String {
+        Sms::render(content, &Personalisation::default(), None).text
+    }
+
+    #[test]
+    fn white_space_is_cleaned_in_order() {
+        assert_eq!(text("  a  \t b \n\n\n\n c  , d . e\u{a0}f"), "a b\n\nc, d. e f");
+        assert_eq!(text("\n\n a\r\n\r\n\r\nb\n"), "a\n\nb");
+    }
+
+    #[test]
+    fn the_prefix_is_sent_but_does_not_count() {
+        let sms = Sms::render("b", &Personalisation::default(), Some(" Svc "));
+        assert_eq!((sms.text(), sms.length(), sms.is_empty()), ("Svc: b", 6, true));
+        assert_eq!(Sms::render("bb", &Personalisation::default(), Some("Svc")).length_without_prefix(), 2);
+    }
+
+    #[test]
+    fn debug_shows_no_text() {
+        assert_eq!(format!("{:?}", Sms::render("Dear Rosa", &Personalisation::default(), None)), "Sms(…)");
     }
 }

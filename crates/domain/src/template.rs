@@ -27,6 +27,8 @@ pub enum Missing {
     AsTypedInHtml,
     WithoutBracketsInHtml,
     HiddenInHtml,
+    /// One character that the caller finds again.
+    StandIn(char),
 }
 
 /// A template's text, taken apart once.
@@ -162,6 +164,7 @@ impl Template {
         let name = &self.text[placeholder.name.clone()];
         let condition = placeholder.condition.clone().map(|text| &self.text[text]);
         match (missing, condition) {
+            (Missing::StandIn(c), _) => out.push(c),
             (Missing::Hidden, _) => out.push_str("[hidden]"),
             (Missing::HiddenInHtml, _) => out.push_str("<span class='placeholder-redacted'>hidden</span>"),
             (Missing::AsTyped, _) | (Missing::WithoutBrackets, Some(_)) => out.push_str(typed),

@@ -1,10 +1,12 @@
 //! Recipients, placeholders and text messages against the vectors.
 
+use domain::email_address::EmailAddress;
 use domain::phone::{PhoneError, PhoneNumber, SmsPermissions};
+use domain::sms::{CHARACTER_LIMIT, Sms, unsupported_characters};
 use domain::template::{Lists, Missing, Template};
 use serde_json::{Value, json};
 
-use crate::reader::{all, check, flag, kinds, personalisation, string};
+use crate::reader::{all, check, flag, kinds, optional_string, personalisation, string};
 
 #[test]
 fn placeholders() {
@@ -81,4 +83,71 @@ fn phone_case(input: &Value, is_contact: bool) -> Value {
     produced["rate_multiplier"] = json!(number.rate_multiplier());
     produced["numeric_sender"] = json!(number.needs_numeric_sender());
     produced
+}
+
+#[test]
+fn email_address() {
+    check("email_address", all, |input| match EmailAddress::parse(&string(input, "address")) {
+        Ok(address) => json!({"address": address.as_given(), "normalised": address.normalised()}),
+        Err(error) => json!({"error": error.to_string()}),
+    });
+}
+
+#[test]
+fn email_address_limits() {
+    check("content_limits", kinds(&["email_address"]), |input| {
+        match EmailAddress::parse(&string(input, "address")) {
+            Ok(_) => json!({"valid": true}),
+            Err(error) => json!({"valid": false, "error": error.to_string()}),
+        }
+    });
+}
+
+#[test]
+fn sms() {
+    check("sms", all, |input| {
+        let (template, values) = (Template::parse(&string(input, "content")), personalisation(input));
+        let sms = Sms::from_template(&template, &values, prefix(input).as_deref());
+        json!({
+            "text": sms.text(),
+            "character_count": sms.length(),
+            "character_count_without_prefix": sms.length_without_prefix(),
+            "fragment_count": sms.fragments(),
+            "extended_gsm_count": sms.extended_characters(),
+            "characters_above_previous_fragment_boundary": sms.places_in_last_fragment(),
+            "characters_above_limit": sms.length_without_prefix().saturating_sub(CHARACTER_LIMIT),
+            "ucs2_characters": sms.ucs2_characters(),
+            "unsupported_characters_in_content": unsupported_characters(&string(input, "content")),
+            "too_long": sms.is_too_long(),
+            "empty": sms.is_empty(),
+            "placeholders": template.placeholders(),
+            "missing_personalisation": template.missing(&values),
+            "additional_personalisation": template.surplus(&values),
+        })
+    });
+}
+
+#[test]
+fn sms_limits() {
+    check("content_limits", kinds(&["sms_message"]), |input| {
+        let sms = Sms::render(&string(input, "content"), &personalisation(input), prefix(input).as_deref());
+        let mut produced = json!({
+            "character_count": sms.length(),
+            "character_count_without_prefix": sms.length_without_prefix(),
+            "fragment_count": sms.fragments(),
+            "characters_above_limit": sms.length_without_prefix().saturating_sub(CHARACTER_LIMIT),
+            "too_long": sms.is_too_long(),
+            "empty": sms.is_empty(),
+        });
+        if let Err(refusal) = sms.sendable() {
+            produced["error"] = json!(refusal.to_string());
+            // The name that the API gives to every refusal of content; not this crate's to choose.
+            produced["code"] = json!("BadRequestError");
+        }
+        produced
+    });
+}
+
+fn prefix(input: &Value) -> Option<String> {
+    optional_string(input, "prefix").filter(|_| flag(input, "show_prefix"))
 }
