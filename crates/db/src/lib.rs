@@ -1,1 +1,41 @@
-//! db
+//! Every query, as plain functions on a connection, behind one door ([`Db::run`]).
+//!
+//! # The data in one page
+//!
+//! - **`services`** send. They have **`service_permissions`**, **`api_keys`** (secret sealed), **`sms_senders`**,
+//!   **`reply_to_addresses`**, and **`templates`**, whose **`template_versions`** never change.
+//! - **`notifications`** are messages to one person each: what was asked, and where it stands. Partitioned by day. The
+//!   personalisation is sealed; the content is rendered from the template version when it is needed, and stored nowhere.
+//! - **`due`** says what is to be done, by when, and who is at it ([`due`] is the heart of the house).
+//! - **`attempts`** say what each call of a provider came to, **`receipts`** what providers said afterwards.
+//! - **`sms_rates`** say what a text costs.
+//!
+//! A `created` notification has a row in `due`, committed with it; whatever ends the one ends the other in one transaction.
+//! [`audit`] counts that this is so.
+//!
+//! This crate never calls a provider, never publishes, and never reads a clock: times are arguments.
+
+pub mod advisory_lock;
+pub mod api_key;
+pub mod audit;
+pub mod delivery;
+pub mod due;
+mod error;
+mod group_writer;
+pub mod intake;
+pub mod migrations;
+pub mod notification;
+pub mod partition;
+mod pg_enum;
+mod pool;
+pub mod receipt;
+pub mod schema;
+pub mod sealing;
+pub mod service;
+mod statement;
+pub mod story;
+pub mod template;
+
+pub use error::DbError;
+pub use group_writer::GroupWriter;
+pub use pool::{Config, Db, connect};

@@ -5,7 +5,7 @@ use std::{fmt, str::FromStr};
 
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
-use uuid::{NoContext, Timestamp, Uuid};
+use uuid::{Builder, Uuid};
 
 /// Not a UUID in any spelling.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -88,9 +88,15 @@ pub fn parse_lenient(text: &str) -> Option<Uuid> {
     }
 }
 
+/// RFC 9562, method 3: the 12 bits after the milliseconds hold the fraction of the millisecond, so that ids sort by
+/// microseconds without any state; the rest is random.
 fn v7(now: DateTime<Utc>) -> Uuid {
-    let seconds = u64::try_from(now.timestamp()).unwrap_or(0);
-    Uuid::new_v7(Timestamp::from_unix(NoContext, seconds, now.timestamp_subsec_nanos()))
+    let millis = u64::try_from(now.timestamp_millis()).unwrap_or(0);
+    let fraction = now.timestamp_subsec_micros() % 1000 * 4096 / 1000;
+    let mut random = [0; 10];
+    random.copy_from_slice(&Uuid::new_v4().as_bytes()[6..]);
+    random[..2].copy_from_slice(&fraction.to_be_bytes()[2..]);
+    Builder::from_unix_timestamp_millis(millis, &random).into_uuid()
 }
 
 /// The smallest UUIDv7 of a millisecond: the bound of a partition, or of "older than".
@@ -102,6 +108,8 @@ pub fn lowest_v7(at: DateTime<Utc>) -> Uuid {
 
 #[cfg(test)]
 mod tests {
+    use chrono::TimeDelta;
+
     use super::*;
 
     #[test]
@@ -112,6 +120,8 @@ mod tests {
         assert!(a < b);
         assert!(lowest_v7(early) <= a.0 && a.0 < lowest_v7(late) && lowest_v7(late) <= b.0);
         assert_eq!(a.0.get_version_num(), 7);
+        let later = NotificationId::new(early + TimeDelta::microseconds(1));
+        assert!(a < later, "a microsecond apart");
     }
 
     #[test]

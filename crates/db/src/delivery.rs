@@ -1,0 +1,365 @@
+//! Delivering, as far as rows are concerned: claim a handful and load it; settle a handful.
+//!
+//! Two round trips share the cost of many notifications. Between them no transaction and no connection is held.
+
+use std::time::Duration;
+
+use chrono::{DateTime, TimeDelta, Utc};
+use diesel::{Connection, PgConnection, QueryResult, RunQueryDsl, sql_types as sql};
+use domain::{
+    id::{NotificationId, ReceiptId},
+    notification::{Attempt, Notification, Outcome, Sender},
+    retry::{Next, RetryPolicy, SendFailure},
+    status::{Status, Trigger},
+    template::Personalisation,
+    wakeup::{Kind, WakeUp},
+};
+use uuid::Uuid;
+
+use crate::{
+    due::{self, Later, Lease},
+    receipt,
+    sealing::Keyring,
+    statement::statement,
+};
+
+/// A notification that is ours to deliver until the lease ends.
+#[derive(Debug)]
+pub struct Claimed {
+    pub lease: Lease,
+    pub notification: Notification,
+}
+
+/// What a handful of ids came to.
+#[derive(Debug, Default)]
+pub struct Claims {
+    pub claimed: Vec<Claimed>,
+    /// No notification has this id, or its commit is not visible yet.
+    pub not_found: Vec<Uuid>,
+    /// Claimed, but their personalisation does not open: the reason, and the lease to settle.
+    pub unreadable: Vec<Lease>,
+}
+
+statement! {
+    Load {
+        ids: Vec<Uuid> => sql::Array<sql::Uuid>,
+    } -> (
+        (sql::Uuid, sql::Uuid, sql::Text, sql::Text, sql::Text),
+        (sql::Text, sql::Text, sql::Bool, sql::Nullable<sql::Text>, sql::Nullable<sql::Bytea>, sql::Nullable<sql::Text>),
+        (sql::Nullable<sql::Text>, sql::Text),
+        (sql::Bool, sql::Text, sql::Bool, sql::Text),
+        sql::Timestamptz,
+    ),
+    "SELECT n.id, n.service_id, n.channel::text, n.key_type::text, n.status::text,
+       n.recipient, n.normalised_recipient, n.international, n.sender, n.personalisation, n.unsubscribe_url,
+       v.subject, v.content,
+       s.active, CASE n.channel WHEN 'email' THEN COALESCE(s.email_sender_name, s.name) ELSE s.name END,
+       s.prefix_sms, s.email_local_part,
+       n.created_at
+     FROM notifications n
+     JOIN template_versions v ON v.template_id = n.template_id AND v.version = n.template_version
+     JOIN services s ON s.id = n.service_id
+     WHERE n.id = ANY(?)"
+}
+
+type Loaded = (
+    (Uuid, Uuid, String, String, String),
+    (String, String, bool, Option<String>, Option<Vec<u8>>, Option<String>),
+    (Option<String>, String),
+    (bool, String, bool, String),
+    DateTime<Utc>,
+);
+
+/// Claims and loads what is due among `ids`. Rows that are due but no longer `created` (a receipt outran our settle, a
+/// time-out) are done with on the spot.
+///
+/// # Errors
+/// When a query fails; then nothing is claimed.
+pub fn claim(
+    conn: &mut PgConnection,
+    keyring: &Keyring,
+    ids: &[Uuid],
+    now: DateTime<Utc>,
+    lease: Duration,
+) -> QueryResult<Claims> {
+    conn.transaction(|conn| {
+        let mut due = due::claim(conn, &Kind::DELIVERIES, ids, now, lease)?;
+        let mut claims = Claims::default();
+        if !due.not_due.is_empty() {
+            let adopted = due::adopt(conn, &due.not_due, now)?;
+            let unknown = if adopted == 0 {
+                due.not_due
+            } else {
+                let more = due::claim(conn, &Kind::DELIVERIES, &due.not_due, now, lease)?;
+                due.leases.extend(more.leases);
+                more.not_due
+            };
+            claims.not_found = unknown_among(conn, unknown)?;
+        }
+        if !due.leases.is_empty() {
+            load(conn, keyring, due.leases, &mut claims)?;
+        }
+        Ok(claims)
+    })
+}
+
+fn load(
+    conn: &mut PgConnection,
+    keyring: &Keyring,
+    leases: Vec<Lease>,
+    claims: &mut Claims,
+) -> QueryResult<()> {
+    let ids = leases.iter().map(Lease::subject).collect();
+    let rows: Vec<Loaded> = Load { ids, _binds: std::marker::PhantomData }.load(conn)?;
+    let mut rows: std::collections::HashMap<Uuid, Loaded> =
+        rows.into_iter().map(|row| (row.0.0, row)).collect();
+    let mut stale = Vec::new();
+    for lease in leases {
+        match rows.remove(&lease.subject()) {
+            Some(row) if row.0.4 == Status::Created.as_str() => match notification(keyring, row) {
+                Ok(notification) => claims.claimed.push(Claimed { lease, notification }),
+                Err(Unreadable) => claims.unreadable.push(lease),
+            },
+            // Finished by other means, or dropped by retention.
+            Some(_) | None => stale.push(lease),
+        }
+    }
+    due::finish(conn, stale)?;
+    Ok(())
+}
+
+struct Unreadable;
+
+fn notification(keyring: &Keyring, row: Loaded) -> Result<Notification, Unreadable> {
+    let ((id, service_id, channel, key_type, _), recipient, template, service, created_at) = row;
+    let (recipient, normalised_recipient, international, sender, sealed, unsubscribe_url) = recipient;
+    let personalisation = match sealed {
+        Some(sealed) => {
+            let json = keyring.open(id, &sealed).map_err(|_| Unreadable)?;
+            Personalisation::new(serde_json::from_slice(&json).map_err(|_| Unreadable)?)
+        }
+        None => Personalisation::default(),
+    };
+    let (active, name, prefix_sms, email_local_part) = service;
+    Ok(Notification {
+        id: NotificationId(id),
+        service_id: service_id.into(),
+        channel: channel.parse().map_err(|_| Unreadable)?,
+        key_type: key_type.parse().map_err(|_| Unreadable)?,
+        recipient,
+        normalised_recipient,
+        international,
+        sender,
+        subject: template.0,
+        content: template.1,
+        personalisation,
+        unsubscribe_url,
+        service: Sender { active, name, prefix_sms, email_local_part },
+        created_at,
+    })
+}
+
+statement! {
+    Existing {
+        ids: &'a [Uuid] => sql::Array<sql::Uuid>,
+    } -> (sql::Uuid,),
+    "SELECT id FROM notifications WHERE id = ANY(?)"
+}
+
+fn unknown_among(conn: &mut PgConnection, ids: Vec<Uuid>) -> QueryResult<Vec<Uuid>> {
+    if ids.is_empty() {
+        return Ok(ids);
+    }
+    let known: Vec<(Uuid,)> = Existing { ids: &ids, _binds: std::marker::PhantomData }.load(conn)?;
+    Ok(ids.into_iter().filter(|id| !known.contains(&(*id,))).collect())
+}
+
+/// A lease with what came of it.
+#[derive(Debug)]
+pub struct Settlement {
+    pub lease: Lease,
+    pub attempt: Attempt,
+    /// When the attempt ended.
+    pub at: DateTime<Utc>,
+}
+
+statement! {
+    HandOver {
+        from: Vec<&'a str> => sql::Array<sql::Text>,
+        ids: Vec<Uuid> => sql::Array<sql::Uuid>,
+        statuses: Vec<&'a str> => sql::Array<sql::Text>,
+        providers: Vec<Option<&'a str>> => sql::Array<sql::Nullable<sql::Text>>,
+        references: Vec<Option<&'a str>> => sql::Array<sql::Nullable<sql::Text>>,
+        units: Vec<i32> => sql::Array<sql::Integer>,
+        ats: Vec<DateTime<Utc>> => sql::Array<sql::Timestamptz>,
+    } -> (),
+    // A receipt may have outrun us: its status stays, and only what it could not know is added.
+    "UPDATE notifications n SET
+       status = CASE WHEN n.status::text = ANY(t.from_statuses) THEN t.status::notification_status ELSE n.status END,
+       updated_at = CASE WHEN n.status::text = ANY(t.from_statuses) THEN t.at ELSE n.updated_at END,
+       sent_at = COALESCE(n.sent_at, t.at),
+       sent_by = COALESCE(n.sent_by, t.provider::provider),
+       provider_reference = COALESCE(n.provider_reference, t.reference),
+       billable_units = GREATEST(n.billable_units, t.units)
+     FROM (SELECT *, ? AS from_statuses FROM UNNEST(?, ?, ?, ?, ?, ?)
+       AS u (id, status, provider, reference, units, at)) AS t
+     WHERE n.id = t.id"
+}
+
+statement! {
+    GiveUp {
+        ids: Vec<Uuid> => sql::Array<sql::Uuid>,
+        units: Vec<i32> => sql::Array<sql::Integer>,
+        ats: Vec<DateTime<Utc>> => sql::Array<sql::Timestamptz>,
+        from: Vec<&'a str> => sql::Array<sql::Text>,
+    } -> (),
+    "UPDATE notifications n SET status = 'technical-failure', updated_at = t.at,
+       billable_units = GREATEST(n.billable_units, t.units)
+     FROM UNNEST(?, ?, ?) AS t (id, units, at)
+     WHERE n.id = t.id AND n.status::text = ANY(?)"
+}
+
+statement! {
+    RecordAttempts {
+        ids: Vec<Uuid> => sql::Array<sql::Uuid>,
+        ats: Vec<DateTime<Utc>> => sql::Array<sql::Timestamptz>,
+        providers: Vec<Option<&'a str>> => sql::Array<sql::Nullable<sql::Text>>,
+        took: Vec<i32> => sql::Array<sql::Integer>,
+        outcomes: Vec<&'a str> => sql::Array<sql::Text>,
+        reasons: Vec<Option<&'a str>> => sql::Array<sql::Nullable<sql::Text>>,
+    } -> (),
+    "INSERT INTO attempts (notification_id, attempted_at, provider, took_ms, outcome, reason)
+     SELECT id, at, provider::provider, took, outcome::attempt_outcome, reason
+     FROM UNNEST(?, ?, ?, ?, ?, ?) AS t (id, at, provider, took, outcome, reason) ON CONFLICT DO NOTHING"
+}
+
+/// Writes down what came of a handful, in one transaction: statuses, attempts, due rows. Answers what is to be woken now
+/// (receipts made up for test keys).
+///
+/// # Errors
+/// When a query fails; then nothing is written, the leases end by themselves, and the work is done again.
+pub fn settle(
+    conn: &mut PgConnection,
+    settlements: Vec<Settlement>,
+    policy: &RetryPolicy,
+) -> QueryResult<Vec<WakeUp>> {
+    conn.transaction(|conn| {
+        record_attempts(conn, &settlements)?;
+        let (mut handed_over, mut given_up, mut later, mut simulated) = (vec![], vec![], vec![], vec![]);
+        for Settlement { lease, attempt, at } in settlements {
+            match attempt.outcome {
+                Outcome::HandedOver { status, provider_reference, simulated_receipt } => {
+                    if let Some(words) = simulated_receipt {
+                        simulated.push(receipt::NewReceipt {
+                            id: ReceiptId::new(at),
+                            words,
+                            received_at: at,
+                        });
+                    }
+                    let (provider, units) = (attempt.provider, attempt.billable_units);
+                    handed_over.push((lease, status, provider, provider_reference, units, at));
+                }
+                Outcome::Refused(_) => given_up.push((lease, attempt.billable_units, at)),
+                Outcome::Failed(failure) => match policy.after(lease.failures(), &failure) {
+                    Next::Retry { after, failures } => {
+                        let due_at = at + TimeDelta::from_std(after).unwrap_or(TimeDelta::MAX);
+                        later.push(Later { lease, due_at, failures });
+                    }
+                    Next::GiveUp => given_up.push((lease, attempt.billable_units, at)),
+                },
+            }
+        }
+        hand_over(conn, handed_over)?;
+        give_up(conn, given_up)?;
+        due::postpone(conn, later)?;
+        let stored = receipt::store(conn, &simulated)?;
+        Ok(stored.into_iter().flatten().collect())
+    })
+}
+
+type HandedOver = (Lease, Status, Option<domain::status::ProviderId>, Option<String>, i32, DateTime<Utc>);
+
+/// The provider has it, whoever holds the lease by now: the row says so in any case.
+fn hand_over(conn: &mut PgConnection, mut rows: Vec<HandedOver>) -> QueryResult<()> {
+    if rows.is_empty() {
+        return Ok(());
+    }
+    // In one order, so that two settles (or a settle and a receipt) never wait for each other in a circle.
+    rows.sort_by_key(|row| row.0.subject());
+    HandOver {
+        from: words(Trigger::HandedOver),
+        ids: rows.iter().map(|row| row.0.subject()).collect(),
+        statuses: rows.iter().map(|row| row.1.as_str()).collect(),
+        providers: rows.iter().map(|row| row.2.map(domain::status::ProviderId::as_str)).collect(),
+        references: rows.iter().map(|row| row.3.as_deref()).collect(),
+        units: rows.iter().map(|row| row.4).collect(),
+        ats: rows.iter().map(|row| row.5).collect(),
+        _binds: std::marker::PhantomData,
+    }
+    .execute(conn)?;
+    due::finish(conn, rows.into_iter().map(|row| row.0).collect())?;
+    Ok(())
+}
+
+/// Only while the lease is still ours: somebody else may be about to succeed.
+fn give_up(conn: &mut PgConnection, rows: Vec<(Lease, i32, DateTime<Utc>)>) -> QueryResult<()> {
+    let notes: Vec<(Uuid, i32, DateTime<Utc>)> =
+        rows.iter().map(|(lease, units, at)| (lease.subject(), *units, *at)).collect();
+    let gone = due::finish(conn, rows.into_iter().map(|row| row.0).collect())?;
+    let mut ours: Vec<_> = notes.into_iter().filter(|(id, ..)| gone.contains(id)).collect();
+    if ours.is_empty() {
+        return Ok(());
+    }
+    ours.sort_by_key(|row| row.0);
+    GiveUp {
+        ids: ours.iter().map(|row| row.0).collect(),
+        units: ours.iter().map(|row| row.1).collect(),
+        ats: ours.iter().map(|row| row.2).collect(),
+        from: words(Trigger::GaveUp),
+        _binds: std::marker::PhantomData,
+    }
+    .execute(conn)?;
+    Ok(())
+}
+
+fn record_attempts(conn: &mut PgConnection, settlements: &[Settlement]) -> QueryResult<()> {
+    let reason = |s: &Settlement| match &s.attempt.outcome {
+        Outcome::HandedOver { .. } => None,
+        Outcome::Failed(failure) => Some(failure.to_string()),
+        Outcome::Refused(reason) => Some((*reason).to_string()),
+    };
+    let reasons: Vec<Option<String>> = settlements.iter().map(reason).collect();
+    RecordAttempts {
+        ids: settlements.iter().map(|s| s.lease.subject()).collect(),
+        ats: settlements.iter().map(|s| s.at).collect(),
+        providers: settlements
+            .iter()
+            .map(|s| s.attempt.provider.map(domain::status::ProviderId::as_str))
+            .collect(),
+        took: settlements
+            .iter()
+            .map(|s| i32::try_from(s.attempt.took.as_millis()).unwrap_or(i32::MAX))
+            .collect(),
+        outcomes: settlements.iter().map(|s| outcome_word(&s.attempt.outcome)).collect(),
+        reasons: reasons.iter().map(Option::as_deref).collect(),
+        _binds: std::marker::PhantomData,
+    }
+    .execute(conn)?;
+    Ok(())
+}
+
+/// The word of the Postgres enum `attempt_outcome`.
+fn outcome_word(outcome: &Outcome) -> &'static str {
+    match outcome {
+        Outcome::HandedOver { .. } => "handed-over",
+        Outcome::Refused(_) => "refused",
+        Outcome::Failed(SendFailure::Transient(_)) => "transient",
+        Outcome::Failed(SendFailure::Throttled { .. }) => "throttled",
+        Outcome::Failed(SendFailure::Rejected(_)) => "rejected",
+        Outcome::Failed(SendFailure::Misconfigured(_)) => "misconfigured",
+    }
+}
+
+pub(crate) fn words(trigger: Trigger) -> Vec<&'static str> {
+    trigger.from().iter().map(|status| status.as_str()).collect()
+}

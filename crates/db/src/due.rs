@@ -1,0 +1,298 @@
+//! THE HEART: what is due is the work; the broker only says "wake up, look at X".
+//!
+//! One narrow table is at once the outbox, the scheduled send, the retry schedule and the lease of whoever works on it now.
+//! A row is put there in the same transaction as the thing that it is about, and leaves in the same transaction as the
+//! outcome. So at every moment: a notification is `created` if and only if its row stands here.
+//!
+//! ```text
+//!            accept                       claim                          settle: handed over, given up
+//!   ──────────────────────►  waiting  ───────────────►  leased  ────────────────────────────────────────►  gone
+//!                            due_at ≤ now              due_at = now + lease
+//!                            lease null                lease = token
+//!                               ▲                         │ │
+//!                               │   settle: failed        │ │  nothing for the length of the lease (a dead worker):
+//!                               └─────────────────────────┘ │  due_at has come, whoever is woken claims it
+//!                                due_at = now + ladder      └──────────────────────────────────────────►  waiting
+//! ```
+//!
+//! Two times, because they answer two questions:
+//! - `due_at`: from when on may it be claimed? A claim moves it forward by the lease, in one UPDATE, so two workers, or a
+//!   worker and the delivery endpoint, can never both hold it: the second one finds nothing due.
+//! - `wake_at`: when does the sweep look at it? Indexed, and left alone by a claim, which therefore stays a HOT update. The
+//!   sweep publishes what is due and puts `wake_at` to the time at which looking again makes sense: [`REWAKE_AFTER`] later
+//!   for what it published (the message may be lost), the end of the lease for what somebody holds.
+//!
+//! A lost message, a doubled message, a dead worker, a wiped broker, a retry, a send scheduled for tomorrow: one case, "a row
+//! whose time has come".
+//!
+//! What this does not promise: a worker that dies between the provider's yes and our settle leaves a row that is sent again
+//! when its lease ends, unless the provider's receipt has arrived by then. That is the one case of a double send.
+
+use std::time::Duration;
+
+use chrono::{DateTime, TimeDelta, Utc};
+use diesel::{OptionalExtension, PgConnection, QueryResult, RunQueryDsl, sql_types as sql};
+use domain::wakeup::{Kind, WakeUp};
+use uuid::Uuid;
+
+use crate::statement::statement;
+
+/// A message that nobody followed for this long is taken for lost and published again.
+pub const REWAKE_AFTER: Duration = Duration::from_secs(60);
+
+/// Who holds a row, until when. Can only come from a claim, and is used up by a settle.
+#[must_use = "a lease that is not settled blocks its row until it ends"]
+#[derive(Debug, PartialEq, Eq)]
+pub struct Lease {
+    subject: Uuid,
+    token: Uuid,
+    failures: u16,
+}
+
+impl Lease {
+    /// The id of what is held.
+    #[must_use]
+    pub fn subject(&self) -> Uuid {
+        self.subject
+    }
+
+    /// Steps of the retry ladder burnt so far.
+    #[must_use]
+    pub fn failures(&self) -> u16 {
+        self.failures
+    }
+}
+
+/// What a handful of wake-ups came to.
+#[derive(Debug, Default)]
+pub struct Claims {
+    pub leases: Vec<Lease>,
+    /// Nothing due under these ids: finished, held by somebody else, not yet due, or unknown.
+    pub not_due: Vec<Uuid>,
+}
+
+statement! {
+    Claim {
+        subjects: &'a [Uuid] => sql::Array<sql::Uuid>,
+        kinds: Vec<&'a str> => sql::Array<sql::Text>,
+        now: DateTime<Utc> => sql::Timestamptz,
+        until: DateTime<Utc> => sql::Timestamptz,
+        token: Uuid => sql::Uuid,
+    } -> (sql::Uuid, sql::SmallInt),
+    // SKIP LOCKED: whoever has the row locked is claiming or settling it, and waiting for them would only prove them first.
+    "WITH free AS (SELECT subject_id FROM due
+       WHERE subject_id = ANY(?) AND kind::text = ANY(?) AND due_at <= ? ORDER BY subject_id FOR UPDATE SKIP LOCKED)
+     UPDATE due SET due_at = ?, lease = ? FROM free WHERE due.subject_id = free.subject_id
+     RETURNING due.subject_id, due.failures"
+}
+
+/// Takes what is due among `subjects` for the length of `lease`.
+///
+/// # Errors
+/// When the query fails; then nothing is taken.
+pub fn claim(
+    conn: &mut PgConnection,
+    kinds: &[Kind],
+    subjects: &[Uuid],
+    now: DateTime<Utc>,
+    lease: Duration,
+) -> QueryResult<Claims> {
+    let token = Uuid::new_v4();
+    let taken: Vec<(Uuid, i16)> = Claim {
+        subjects,
+        kinds: kinds.iter().map(|kind| kind.as_str()).collect(),
+        now,
+        until: later(now, lease),
+        token,
+        _binds: std::marker::PhantomData,
+    }
+    .load(conn)?;
+    let not_due = subjects.iter().copied().filter(|id| !taken.iter().any(|(t, _)| t == id)).collect();
+    let lease =
+        |(subject, failures): (Uuid, i16)| Lease { subject, token, failures: failures.unsigned_abs() };
+    Ok(Claims { leases: taken.into_iter().map(lease).collect(), not_due })
+}
+
+statement! {
+    Finish {
+        subjects: Vec<Uuid> => sql::Array<sql::Uuid>,
+        tokens: Vec<Uuid> => sql::Array<sql::Uuid>,
+    } -> (sql::Uuid,),
+    "DELETE FROM due USING UNNEST(?, ?) AS held (subject_id, token)
+     WHERE due.subject_id = held.subject_id AND due.lease = held.token RETURNING due.subject_id"
+}
+
+/// Ends the work on these rows: they leave the table. Those whose lease had ended and passed to somebody else stay; the ids
+/// of the ones that left are answered.
+///
+/// # Errors
+/// When the query fails.
+pub fn finish(conn: &mut PgConnection, leases: Vec<Lease>) -> QueryResult<Vec<Uuid>> {
+    if leases.is_empty() {
+        return Ok(Vec::new());
+    }
+    let (subjects, tokens) = leases.into_iter().map(|lease| (lease.subject, lease.token)).unzip();
+    let gone: Vec<(Uuid,)> = Finish { subjects, tokens, _binds: std::marker::PhantomData }.load(conn)?;
+    Ok(gone.into_iter().map(|(id,)| id).collect())
+}
+
+/// A row that goes back to wait.
+#[derive(Debug)]
+pub struct Later {
+    pub lease: Lease,
+    pub due_at: DateTime<Utc>,
+    /// The new count of burnt steps.
+    pub failures: u16,
+}
+
+statement! {
+    Postpone {
+        subjects: Vec<Uuid> => sql::Array<sql::Uuid>,
+        tokens: Vec<Uuid> => sql::Array<sql::Uuid>,
+        due_ats: Vec<DateTime<Utc>> => sql::Array<sql::Timestamptz>,
+        failures: Vec<i16> => sql::Array<sql::SmallInt>,
+    } -> (),
+    "UPDATE due SET due_at = later.due_at, wake_at = later.due_at, failures = later.failures, lease = NULL
+     FROM UNNEST(?, ?, ?, ?) AS later (subject_id, token, due_at, failures)
+     WHERE due.subject_id = later.subject_id AND due.lease = later.token"
+}
+
+/// Puts rows back, to be claimed again from `due_at` on.
+///
+/// # Errors
+/// When the query fails.
+pub fn postpone(conn: &mut PgConnection, rows: Vec<Later>) -> QueryResult<()> {
+    if rows.is_empty() {
+        return Ok(());
+    }
+    let (mut subjects, mut tokens, mut due_ats, mut failures) = (vec![], vec![], vec![], vec![]);
+    for Later { lease, due_at, failures: burnt } in rows {
+        subjects.push(lease.subject);
+        tokens.push(lease.token);
+        due_ats.push(due_at);
+        failures.push(i16::try_from(burnt).unwrap_or(i16::MAX));
+    }
+    Postpone { subjects, tokens, due_ats, failures, _binds: std::marker::PhantomData }.execute(conn)?;
+    Ok(())
+}
+
+statement! {
+    Sweep {
+        now: DateTime<Utc> => sql::Timestamptz,
+        kinds: Vec<&'a str> => sql::Array<sql::Text>,
+        limit: i64 => sql::BigInt,
+        now_again: DateTime<Utc> => sql::Timestamptz,
+        rewake_at: DateTime<Utc> => sql::Timestamptz,
+        once_more: DateTime<Utc> => sql::Timestamptz,
+    } -> (sql::Uuid, sql::Text, sql::Bool),
+    "WITH seen AS (SELECT subject_id FROM due WHERE wake_at <= ? AND kind::text = ANY(?)
+       ORDER BY wake_at LIMIT ? FOR UPDATE SKIP LOCKED)
+     UPDATE due SET wake_at = CASE WHEN due_at <= ? THEN ? ELSE due_at END FROM seen WHERE due.subject_id = seen.subject_id
+     RETURNING due.subject_id, due.kind::text, due.due_at <= ?"
+}
+
+/// What one look of the sweep found.
+#[derive(Debug)]
+pub struct Swept {
+    /// To be published.
+    pub wake: Vec<WakeUp>,
+    /// The page was full: there may be more.
+    pub more: bool,
+}
+
+/// The sweep: finds up to `page` rows of these kinds whose time to be woken has come.
+///
+/// # Errors
+/// When the query fails.
+pub fn take(conn: &mut PgConnection, kinds: &[Kind], now: DateTime<Utc>, page: usize) -> QueryResult<Swept> {
+    let rows: Vec<(Uuid, String, bool)> = Sweep {
+        now,
+        kinds: kinds.iter().map(|kind| kind.as_str()).collect(),
+        limit: i64::try_from(page).unwrap_or(i64::MAX),
+        now_again: now,
+        rewake_at: later(now, REWAKE_AFTER),
+        once_more: now,
+        _binds: std::marker::PhantomData,
+    }
+    .load(conn)?;
+    let more = rows.len() == page;
+    let known = |name: &str| kinds.iter().copied().find(|kind| kind.as_str() == name);
+    let wake = rows
+        .into_iter()
+        .filter(|(_, _, due)| *due)
+        .filter_map(|(subject, kind, _)| known(&kind).map(|kind| WakeUp { kind, subject }))
+        .collect();
+    Ok(Swept { wake, more })
+}
+
+statement! {
+    Unwake {
+        subjects: &'a [Uuid] => sql::Array<sql::Uuid>,
+        now: DateTime<Utc> => sql::Timestamptz,
+    } -> (),
+    "UPDATE due SET wake_at = due_at WHERE subject_id = ANY(?) AND lease IS NULL AND due_at <= ?"
+}
+
+/// Nobody was told after all: the next sweep finds these rows.
+///
+/// # Errors
+/// When the query fails; then the rows are found [`REWAKE_AFTER`] later.
+pub fn unwake(conn: &mut PgConnection, subjects: &[Uuid], now: DateTime<Utc>) -> QueryResult<()> {
+    Unwake { subjects, now, _binds: std::marker::PhantomData }.execute(conn)?;
+    Ok(())
+}
+
+statement! {
+    Adopt {
+        subjects: &'a [Uuid] => sql::Array<sql::Uuid>,
+        now: DateTime<Utc> => sql::Timestamptz,
+        rewake_at: DateTime<Utc> => sql::Timestamptz,
+    } -> (),
+    "INSERT INTO due (subject_id, kind, due_at, wake_at)
+     SELECT n.id, ('deliver_' || n.channel::text)::wakeup_kind, now.now, now.rewake_at
+     FROM notifications n, (SELECT ?::uuid[], ?::timestamptz, ?::timestamptz) AS now (ids, now, rewake_at)
+     WHERE n.id = ANY(now.ids) AND n.status = 'created' ON CONFLICT DO NOTHING"
+}
+
+/// Takes in `created` notifications that have no row here: a team that stores its own rows need not know this table.
+///
+/// # Errors
+/// When the query fails.
+pub fn adopt(conn: &mut PgConnection, notifications: &[Uuid], now: DateTime<Utc>) -> QueryResult<usize> {
+    Adopt {
+        subjects: notifications,
+        now,
+        rewake_at: later(now, REWAKE_AFTER),
+        _binds: std::marker::PhantomData,
+    }
+    .execute(conn)
+}
+
+/// A row as the operator sees it.
+#[derive(Debug)]
+pub struct DueRow {
+    pub due_at: DateTime<Utc>,
+    pub wake_at: DateTime<Utc>,
+    pub failures: i16,
+    pub leased: bool,
+}
+
+statement! {
+    Find {
+        subject: Uuid => sql::Uuid,
+    } -> (sql::Timestamptz, sql::Timestamptz, sql::SmallInt, sql::Bool),
+    "SELECT due_at, wake_at, failures, lease IS NOT NULL FROM due WHERE subject_id = ?"
+}
+
+/// The row of one subject, if it is still due.
+///
+/// # Errors
+/// When the query fails.
+pub fn find(conn: &mut PgConnection, subject: Uuid) -> QueryResult<Option<DueRow>> {
+    let row = Find { subject, _binds: std::marker::PhantomData }.get_result(conn).optional()?;
+    Ok(row.map(|(due_at, wake_at, failures, leased)| DueRow { due_at, wake_at, failures, leased }))
+}
+
+fn later(now: DateTime<Utc>, by: Duration) -> DateTime<Utc> {
+    now + TimeDelta::from_std(by).unwrap_or(TimeDelta::MAX)
+}

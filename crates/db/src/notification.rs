@@ -1,0 +1,188 @@
+//! Notifications as they are read, and the one change of status that needs no worker: the time-out.
+
+use chrono::{DateTime, Utc};
+use diesel::{
+    ExpressionMethods, OptionalExtension, PgConnection, QueryDsl, QueryResult, Queryable, RunQueryDsl,
+    Selectable, SelectableHelper, sql_types as sql,
+};
+use domain::{
+    id::{NotificationId, ServiceId, TemplateId, lowest_v7},
+    status::{Channel, KeyType, ProviderId, Status, Trigger},
+};
+use uuid::Uuid;
+
+use crate::{
+    delivery::words,
+    pg_enum::{PgChannel, PgKeyType, PgProvider, PgStatus},
+    schema::notifications,
+    statement::statement,
+};
+
+/// A notification as its service sees it. `Debug` shows no personal data.
+#[derive(Clone)]
+pub struct StoredNotification {
+    pub id: NotificationId,
+    pub service_id: ServiceId,
+    pub channel: Channel,
+    pub key_type: KeyType,
+    pub template_id: TemplateId,
+    pub template_version: i32,
+    pub recipient: String,
+    /// Sealed for the notification's id.
+    pub personalisation: Option<Vec<u8>>,
+    pub client_reference: Option<String>,
+    pub unsubscribe_url: Option<String>,
+    pub rate_multiplier: i16,
+    pub status: Status,
+    pub created_at: DateTime<Utc>,
+    pub updated_at: Option<DateTime<Utc>>,
+    pub sent_at: Option<DateTime<Utc>>,
+    pub sent_by: Option<ProviderId>,
+    pub billable_units: i32,
+}
+
+impl std::fmt::Debug for StoredNotification {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("StoredNotification")
+            .field("id", &self.id)
+            .field("status", &self.status)
+            .finish_non_exhaustive()
+    }
+}
+
+#[derive(Queryable, Selectable)]
+#[diesel(table_name = notifications, check_for_backend(diesel::pg::Pg))]
+struct Row {
+    id: Uuid,
+    service_id: Uuid,
+    channel: PgChannel,
+    key_type: PgKeyType,
+    template_id: Uuid,
+    template_version: i32,
+    recipient: String,
+    personalisation: Option<Vec<u8>>,
+    client_reference: Option<String>,
+    unsubscribe_url: Option<String>,
+    rate_multiplier: i16,
+    status: PgStatus,
+    created_at: DateTime<Utc>,
+    updated_at: Option<DateTime<Utc>>,
+    sent_at: Option<DateTime<Utc>>,
+    sent_by: Option<PgProvider>,
+    billable_units: i32,
+}
+
+impl From<Row> for StoredNotification {
+    fn from(row: Row) -> Self {
+        Self {
+            id: row.id.into(),
+            service_id: row.service_id.into(),
+            channel: row.channel.0,
+            key_type: row.key_type.0,
+            template_id: row.template_id.into(),
+            template_version: row.template_version,
+            recipient: row.recipient,
+            personalisation: row.personalisation,
+            client_reference: row.client_reference,
+            unsubscribe_url: row.unsubscribe_url,
+            rate_multiplier: row.rate_multiplier,
+            status: row.status.0,
+            created_at: row.created_at,
+            updated_at: row.updated_at,
+            sent_at: row.sent_at,
+            sent_by: row.sent_by.map(|provider| provider.0),
+            billable_units: row.billable_units,
+        }
+    }
+}
+
+/// One notification, whoever's it is (operators).
+///
+/// # Errors
+/// When the query fails.
+pub fn find(conn: &mut PgConnection, id: NotificationId) -> QueryResult<Option<StoredNotification>> {
+    let row: Option<Row> = notifications::table.find(id.0).select(Row::as_select()).first(conn).optional()?;
+    Ok(row.map(Into::into))
+}
+
+/// What a list is narrowed to. An empty list of words narrows nothing.
+#[derive(Clone, Debug, Default)]
+pub struct Filter {
+    pub channels: Vec<Channel>,
+    pub statuses: Vec<Status>,
+    pub client_reference: Option<String>,
+    /// Only notifications accepted before this one, which must be of the same service: else the list is empty.
+    pub older_than: Option<NotificationId>,
+}
+
+/// Notifications of a service that were made with keys of one type, newest first.
+///
+/// # Errors
+/// When a query fails.
+pub fn list(
+    conn: &mut PgConnection,
+    service: ServiceId,
+    key_type: KeyType,
+    filter: &Filter,
+    limit: i64,
+) -> QueryResult<Vec<StoredNotification>> {
+    let mut query = notifications::table
+        .filter(notifications::service_id.eq(service.0))
+        .filter(notifications::key_type.eq(PgKeyType(key_type)))
+        .select(Row::as_select())
+        .order(notifications::id.desc())
+        .limit(limit)
+        .into_boxed();
+    if let Some(cursor) = filter.older_than {
+        if find(conn, cursor)?.is_none_or(|row| row.service_id != service) {
+            return Ok(Vec::new());
+        }
+        query = query.filter(notifications::id.lt(cursor.0));
+    }
+    if !filter.channels.is_empty() {
+        query = query.filter(notifications::channel.eq_any(filter.channels.iter().map(|c| PgChannel(*c))));
+    }
+    if !filter.statuses.is_empty() {
+        query = query.filter(notifications::status.eq_any(filter.statuses.iter().map(|s| PgStatus(*s))));
+    }
+    if let Some(reference) = &filter.client_reference {
+        query = query.filter(notifications::client_reference.eq(reference));
+    }
+    let rows: Vec<Row> = query.load(conn)?;
+    Ok(rows.into_iter().map(Into::into).collect())
+}
+
+statement! {
+    TimeOut {
+        now: DateTime<Utc> => sql::Timestamptz,
+        lowest: Uuid => sql::Uuid,
+        before: Uuid => sql::Uuid,
+        from: Vec<&'a str> => sql::Array<sql::Text>,
+    } -> (),
+    "WITH timed_out AS (
+       UPDATE notifications SET status = 'temporary-failure', updated_at = ?
+       WHERE id >= ? AND id < ? AND status::text = ANY(?) RETURNING id)
+     DELETE FROM due USING timed_out WHERE due.subject_id = timed_out.id"
+}
+
+/// Ends notifications accepted before `cutoff` that nobody has heard of since: one bulk update. `from` bounds the work from
+/// below, for a caller who has already looked at everything older.
+///
+/// # Errors
+/// When the query fails; then nothing is changed.
+pub fn time_out(
+    conn: &mut PgConnection,
+    from: Option<DateTime<Utc>>,
+    cutoff: DateTime<Utc>,
+    now: DateTime<Utc>,
+) -> QueryResult<()> {
+    TimeOut {
+        now,
+        lowest: from.map_or(Uuid::nil(), lowest_v7),
+        before: lowest_v7(cutoff),
+        from: words(Trigger::TimedOut),
+        _binds: std::marker::PhantomData,
+    }
+    .execute(conn)?;
+    Ok(())
+}

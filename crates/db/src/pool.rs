@@ -1,0 +1,131 @@
+//! The one door between async code and synchronous queries.
+
+use std::{sync::Arc, time::Duration};
+
+use diesel::{
+    Connection, PgConnection, QueryResult, RunQueryDsl,
+    r2d2::{ConnectionManager, CustomizeConnection, Pool},
+};
+use serde::Deserialize;
+use tokio::sync::Semaphore;
+
+use crate::error::DbError;
+
+/// The section `database`.
+#[derive(Clone, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Config {
+    /// `postgres://user:password@host:port/name`; also taken from the plain `DATABASE_URL`.
+    pub url: String,
+    /// Connections of this process, besides the one of each group writer.
+    pub pool_size: u32,
+    /// How long a query waits for its turn and a connection.
+    #[serde(with = "humantime_serde")]
+    pub acquire_timeout: Duration,
+    /// How long Postgres works on one statement before it gives up.
+    #[serde(with = "humantime_serde")]
+    pub statement_timeout: Duration,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            url: "postgres://pillarbox@127.0.0.1:5432/pillarbox".into(),
+            pool_size: 8,
+            acquire_timeout: Duration::from_secs(5),
+            statement_timeout: Duration::from_secs(30),
+        }
+    }
+}
+
+impl std::fmt::Debug for Config {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        // The URL holds a password.
+        f.debug_struct("Config").field("pool_size", &self.pool_size).finish_non_exhaustive()
+    }
+}
+
+/// A database: cheap to clone, all clones share the pool.
+#[derive(Clone)]
+pub struct Db {
+    pool: Pool<ConnectionManager<PgConnection>>,
+    /// As many as connections: whoever waits, waits here and not on a blocking thread.
+    permits: Arc<Semaphore>,
+    acquire_timeout: Duration,
+}
+
+impl std::fmt::Debug for Db {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Db").field("free", &self.permits.available_permits()).finish_non_exhaustive()
+    }
+}
+
+impl Db {
+    /// Makes the pool. Connections are made when they are needed, so this succeeds while the database is still away.
+    #[must_use]
+    pub fn new(config: &Config) -> Self {
+        let pool = Pool::builder()
+            .max_size(config.pool_size)
+            .min_idle(Some(0))
+            .connection_timeout(config.acquire_timeout)
+            .connection_customizer(Box::new(Session { statement_timeout: config.statement_timeout }))
+            .build_unchecked(ConnectionManager::new(&config.url));
+        let permits = Arc::new(Semaphore::new(config.pool_size as usize));
+        Self { pool, permits, acquire_timeout: config.acquire_timeout }
+    }
+
+    /// Runs one piece of work on a connection, off the async threads. `query` names it in errors, spans and metrics.
+    ///
+    /// # Errors
+    /// When no connection is free in time, or the query fails.
+    #[tracing::instrument(level = "debug", skip(self, work))]
+    pub async fn run<T: Send + 'static>(
+        &self,
+        query: &'static str,
+        work: impl FnOnce(&mut PgConnection) -> QueryResult<T> + Send + 'static,
+    ) -> Result<T, DbError> {
+        let permit = tokio::time::timeout(self.acquire_timeout, Arc::clone(&self.permits).acquire_owned())
+            .await
+            .map_err(|_| DbError::Unavailable(format!("{query} waited too long for its turn")))?
+            .map_err(|_| DbError::Unavailable("shut down".into()))?;
+        let pool = self.pool.clone();
+        tokio::task::spawn_blocking(move || {
+            // Held by the blocking thread: a caller that went away does not free a connection still in use.
+            let _permit = permit;
+            let mut conn = pool.get().map_err(|e| DbError::Unavailable(e.to_string()))?;
+            work(&mut conn).map_err(|source| DbError::Query { query, source })
+        })
+        .await
+        .map_err(|_| DbError::Panicked(query))?
+    }
+}
+
+/// What every connection is told first.
+#[derive(Debug)]
+struct Session {
+    statement_timeout: Duration,
+}
+
+impl CustomizeConnection<PgConnection, diesel::r2d2::Error> for Session {
+    fn on_acquire(&self, conn: &mut PgConnection) -> Result<(), diesel::r2d2::Error> {
+        prepare_session(conn, self.statement_timeout).map_err(diesel::r2d2::Error::QueryError)
+    }
+}
+
+fn prepare_session(conn: &mut PgConnection, statement_timeout: Duration) -> QueryResult<()> {
+    diesel::sql_query(format!("SET statement_timeout = {}", statement_timeout.as_millis())).execute(conn)?;
+    // Prepared once, run for ever: a generic plan saves planning a partitioned table each time.
+    diesel::sql_query("SET plan_cache_mode = force_generic_plan").execute(conn)?;
+    Ok(())
+}
+
+/// A connection of one's own: group writers, advisory locks.
+///
+/// # Errors
+/// When the database is away.
+pub fn connect(config: &Config) -> Result<PgConnection, DbError> {
+    let mut conn = PgConnection::establish(&config.url).map_err(|e| DbError::Unavailable(e.to_string()))?;
+    prepare_session(&mut conn, config.statement_timeout)
+        .map_err(|source| DbError::Query { query: "session", source })?;
+    Ok(conn)
+}

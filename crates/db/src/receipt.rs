@@ -1,0 +1,303 @@
+//! Receipts: stored in the provider's words the moment they come in, applied by a worker.
+//!
+//! Storing them first means that a provider is answered at once and nothing is lost while a worker is down; applying them
+//! from a due row means that one which comes too early, or meets a lock, is tried again.
+
+use std::{collections::HashSet, time::Duration};
+
+use chrono::{DateTime, TimeDelta, Utc};
+use diesel::{Connection, PgConnection, QueryResult, RunQueryDsl, sql_types as sql};
+use domain::{
+    id::{NotificationId, ReceiptId},
+    receipt::ReceiptWords,
+    status::{Channel, ProviderId, Status, Trigger},
+    wakeup::{Kind, WakeUp},
+};
+use uuid::Uuid;
+
+use crate::{
+    due::{self, Later, Lease, REWAKE_AFTER},
+    group_writer::GroupWriter,
+    pool::Config,
+    statement::statement,
+};
+
+/// A receipt as it came in.
+#[derive(Debug)]
+pub struct NewReceipt {
+    pub id: ReceiptId,
+    pub words: ReceiptWords,
+    pub received_at: DateTime<Utc>,
+}
+
+/// Stores receipts in groups; answers None for one that was heard before.
+pub type Receipts = GroupWriter<NewReceipt, Option<WakeUp>>;
+
+/// Starts the writer; `committed` publishes the wake-ups.
+#[must_use]
+pub fn start(config: Config, committed: impl Fn(&[Option<WakeUp>]) + Send + 'static) -> Receipts {
+    GroupWriter::start("receipts", config, store, committed)
+}
+
+statement! {
+    Insert {
+        ids: Vec<Uuid> => sql::Array<sql::Uuid>,
+        providers: Vec<&'a str> => sql::Array<sql::Text>,
+        references: Vec<&'a str> => sql::Array<sql::Text>,
+        statuses: Vec<&'a str> => sql::Array<sql::Text>,
+        details: Vec<Option<&'a str>> => sql::Array<sql::Nullable<sql::Text>>,
+        received_ats: Vec<DateTime<Utc>> => sql::Array<sql::Timestamptz>,
+        rewake: i32 => sql::Integer,
+    } -> (sql::Uuid,),
+    "WITH new AS (
+       INSERT INTO receipts (id, provider, reference, status, detail, received_at)
+       SELECT id, provider::provider, reference, status, detail, received_at
+       FROM UNNEST(?, ?, ?, ?, ?, ?) AS t (id, provider, reference, status, detail, received_at)
+       ON CONFLICT DO NOTHING RETURNING id, received_at)
+     INSERT INTO due (subject_id, kind, due_at, wake_at)
+     SELECT id, 'apply_receipt', received_at, received_at + ? * interval '1 second' FROM new RETURNING subject_id"
+}
+
+/// Stores receipts with their due rows; one answer for each, None for one that was heard before.
+///
+/// # Errors
+/// When the database refuses; then nothing is stored.
+pub fn store(conn: &mut PgConnection, new: &[NewReceipt]) -> QueryResult<Vec<Option<WakeUp>>> {
+    if new.is_empty() {
+        return Ok(Vec::new());
+    }
+    let stored: Vec<(Uuid,)> = Insert {
+        ids: new.iter().map(|r| r.id.0).collect(),
+        providers: new.iter().map(|r| r.words.provider.as_str()).collect(),
+        references: new.iter().map(|r| r.words.reference.as_str()).collect(),
+        statuses: new.iter().map(|r| r.words.status.as_str()).collect(),
+        details: new.iter().map(|r| r.words.detail.as_deref()).collect(),
+        received_ats: new.iter().map(|r| r.received_at).collect(),
+        rewake: i32::try_from(REWAKE_AFTER.as_secs()).unwrap_or(i32::MAX),
+        _binds: std::marker::PhantomData,
+    }
+    .load(conn)?;
+    let stored: HashSet<Uuid> = stored.into_iter().map(|(id,)| id).collect();
+    let wake = |r: &NewReceipt| {
+        stored.contains(&r.id.0).then_some(WakeUp { kind: Kind::ApplyReceipt, subject: r.id.0 })
+    };
+    Ok(new.iter().map(wake).collect())
+}
+
+/// A receipt that is ours to apply, beside the notification as it stands.
+#[derive(Debug)]
+pub struct ClaimedReceipt {
+    pub lease: Lease,
+    pub words: ReceiptWords,
+    pub received_at: DateTime<Utc>,
+    /// None: there is no such notification.
+    pub notification: Option<Standing>,
+}
+
+/// As much of a notification as a receipt needs to know.
+#[derive(Clone, Debug)]
+pub struct Standing {
+    pub id: NotificationId,
+    pub channel: Channel,
+    pub status: Status,
+    pub sent_by: Option<ProviderId>,
+    pub international: bool,
+    pub phone_prefix: Option<String>,
+}
+
+statement! {
+    LoadReceipts {
+        ids: Vec<Uuid> => sql::Array<sql::Uuid>,
+    } -> (sql::Uuid, sql::Text, sql::Text, sql::Text, sql::Nullable<sql::Text>, sql::Timestamptz),
+    "SELECT id, provider::text, reference, status, detail, received_at FROM receipts WHERE id = ANY(?) ORDER BY id"
+}
+
+statement! {
+    LoadStanding {
+        ids: Vec<Uuid> => sql::Array<sql::Uuid>,
+    } -> (sql::Uuid, sql::Text, sql::Text, sql::Nullable<sql::Text>, sql::Bool, sql::Nullable<sql::Text>),
+    "SELECT id, channel::text, status::text, sent_by::text, international, phone_prefix
+     FROM notifications WHERE id = ANY(?)"
+}
+
+type ReceiptRow = (Uuid, String, String, String, Option<String>, DateTime<Utc>);
+type StandingRow = (Uuid, String, String, Option<String>, bool, Option<String>);
+
+/// How long a receipt waits that met another one of the same notification, or a status that changed under it.
+const ONE_AT_A_TIME: TimeDelta = TimeDelta::seconds(1);
+
+/// Claims and loads what is due among `ids`, at most one receipt for each notification: the second one's meaning may depend
+/// on what the first one does.
+///
+/// # Errors
+/// When a query fails; then nothing is claimed.
+pub fn claim(
+    conn: &mut PgConnection,
+    ids: &[Uuid],
+    now: DateTime<Utc>,
+    lease: Duration,
+) -> QueryResult<Vec<ClaimedReceipt>> {
+    conn.transaction(|conn| {
+        let leases = due::claim(conn, &[Kind::ApplyReceipt], ids, now, lease)?.leases;
+        if leases.is_empty() {
+            return Ok(Vec::new());
+        }
+        let subjects = leases.iter().map(Lease::subject).collect();
+        let rows: Vec<ReceiptRow> =
+            LoadReceipts { ids: subjects, _binds: std::marker::PhantomData }.load(conn)?;
+        let mut leases: std::collections::HashMap<Uuid, Lease> =
+            leases.into_iter().map(|lease| (lease.subject(), lease)).collect();
+        let (mut claimed, mut later, mut seen) = (Vec::new(), Vec::new(), HashSet::new());
+        for row in rows {
+            let (Some(lease), received_at, words) = (leases.remove(&row.0), row.5, words_of(row)?) else {
+                continue;
+            };
+            if words.notification_id().is_none_or(|id| seen.insert(id)) {
+                claimed.push(ClaimedReceipt { lease, words, received_at, notification: None });
+            } else {
+                let failures = lease.failures();
+                later.push(Later { lease, due_at: now + ONE_AT_A_TIME, failures });
+            }
+        }
+        due::postpone(conn, later)?;
+        // Rows whose receipt is gone (dropped by retention).
+        due::finish(conn, leases.into_values().collect())?;
+        let ids = seen.into_iter().map(|id| id.0).collect();
+        let standing: Vec<StandingRow> = LoadStanding { ids, _binds: std::marker::PhantomData }.load(conn)?;
+        let standing = standing.into_iter().map(standing_of).collect::<QueryResult<Vec<_>>>()?;
+        for receipt in &mut claimed {
+            let id = receipt.words.notification_id();
+            receipt.notification = standing.iter().find(|s| Some(s.id) == id).cloned();
+        }
+        Ok(claimed)
+    })
+}
+
+fn words_of((_, provider, reference, status, detail, _): ReceiptRow) -> QueryResult<ReceiptWords> {
+    Ok(ReceiptWords { provider: word(&provider)?, reference, status, detail })
+}
+
+fn standing_of(
+    (id, channel, status, sent_by, international, phone_prefix): StandingRow,
+) -> QueryResult<Standing> {
+    let sent_by = sent_by.as_deref().map(word).transpose()?;
+    Ok(Standing {
+        id: id.into(),
+        channel: word(&channel)?,
+        status: word(&status)?,
+        sent_by,
+        international,
+        phone_prefix,
+    })
+}
+
+/// A word of a Postgres enum; the schema test proves that the enums are equal.
+fn word<T: std::str::FromStr<Err = domain::status::UnknownWord>>(text: &str) -> QueryResult<T> {
+    text.parse().map_err(|e| diesel::result::Error::DeserializationError(Box::new(e)))
+}
+
+/// What is to be done with a receipt.
+#[derive(Debug)]
+pub enum Effect {
+    /// The status becomes this one, if it is still the one that the meaning was drawn from.
+    Change { to: Status },
+    /// Nothing changes, and why: a duplicate, an unknown notification, a country without receipts from handsets.
+    Nothing(&'static str),
+    /// It came too early; look again then.
+    Later { due_at: DateTime<Utc>, failures: u16 },
+}
+
+statement! {
+    Change {
+        ids: Vec<Uuid> => sql::Array<sql::Uuid>,
+        seen: Vec<&'a str> => sql::Array<sql::Text>,
+        statuses: Vec<&'a str> => sql::Array<sql::Text>,
+        providers: Vec<&'a str> => sql::Array<sql::Text>,
+        at: DateTime<Utc> => sql::Timestamptz,
+    } -> (sql::Uuid,),
+    "WITH t AS (SELECT * FROM UNNEST(?, ?, ?, ?) AS t (id, seen, status, provider)),
+     locked AS (SELECT n.id, t.status, t.provider FROM notifications n JOIN t ON n.id = t.id AND n.status::text = t.seen
+       ORDER BY n.id FOR UPDATE OF n)
+     UPDATE notifications n SET status = l.status::notification_status, updated_at = ?,
+       sent_by = COALESCE(n.sent_by, l.provider::provider)
+     FROM locked l WHERE n.id = l.id RETURNING n.id"
+}
+
+statement! {
+    Note {
+        ids: Vec<Uuid> => sql::Array<sql::Uuid>,
+        effects: Vec<&'a str> => sql::Array<sql::Text>,
+        at: DateTime<Utc> => sql::Timestamptz,
+    } -> (),
+    "UPDATE receipts r SET effect = t.effect, applied_at = t.at
+     FROM (SELECT u.*, x.at FROM UNNEST(?, ?) AS u (id, effect), (SELECT ?::timestamptz) AS x (at)) AS t WHERE r.id = t.id"
+}
+
+/// Writes down what a handful of receipts did, in one transaction. Answers the notifications whose status changed.
+///
+/// # Errors
+/// When a query fails; then nothing is written, and the work is done again when the leases end.
+pub fn apply(
+    conn: &mut PgConnection,
+    receipts: Vec<(ClaimedReceipt, Effect)>,
+    now: DateTime<Utc>,
+) -> QueryResult<Vec<NotificationId>> {
+    conn.transaction(|conn| {
+        let (mut changes, mut done, mut later) = (Vec::new(), Vec::new(), Vec::new());
+        for (receipt, effect) in receipts {
+            match (effect, receipt.notification) {
+                (Effect::Change { to }, Some(standing)) if allowed(&standing, to) => {
+                    changes.push((receipt.lease, receipt.words.provider, standing, to));
+                }
+                (Effect::Change { .. }, _) => done.push((receipt.lease, "duplicate")),
+                (Effect::Nothing(why), _) => done.push((receipt.lease, why)),
+                (Effect::Later { due_at, failures }, _) => {
+                    later.push(Later { lease: receipt.lease, due_at, failures })
+                }
+            }
+        }
+        let changed = change(conn, &changes, now)?;
+        for (lease, _, standing, to) in changes {
+            if changed.contains(&standing.id) {
+                done.push((lease, to.as_str()));
+            } else {
+                let failures = lease.failures();
+                later.push(Later { lease, due_at: now + ONE_AT_A_TIME, failures });
+            }
+        }
+        due::postpone(conn, later)?;
+        if !done.is_empty() {
+            let ids = done.iter().map(|(lease, _)| lease.subject()).collect();
+            let effects = done.iter().map(|(_, effect)| *effect).collect();
+            Note { ids, effects, at: now, _binds: std::marker::PhantomData }.execute(conn)?;
+            due::finish(conn, done.into_iter().map(|(lease, _)| lease).collect())?;
+        }
+        Ok(changed)
+    })
+}
+
+/// The transition table's word on it.
+fn allowed(standing: &Standing, to: Status) -> bool {
+    let trigger = Trigger::receipt(standing.channel);
+    trigger.from().contains(&standing.status) && trigger.to().contains(&to)
+}
+
+fn change(
+    conn: &mut PgConnection,
+    changes: &[(Lease, ProviderId, Standing, Status)],
+    now: DateTime<Utc>,
+) -> QueryResult<Vec<NotificationId>> {
+    if changes.is_empty() {
+        return Ok(Vec::new());
+    }
+    let changed: Vec<(Uuid,)> = Change {
+        ids: changes.iter().map(|c| c.2.id.0).collect(),
+        seen: changes.iter().map(|c| c.2.status.as_str()).collect(),
+        statuses: changes.iter().map(|c| c.3.as_str()).collect(),
+        providers: changes.iter().map(|c| c.1.as_str()).collect(),
+        at: now,
+        _binds: std::marker::PhantomData,
+    }
+    .load(conn)?;
+    Ok(changed.into_iter().map(|(id,)| NotificationId(id)).collect())
+}

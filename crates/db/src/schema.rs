@@ -1,0 +1,153 @@
+//! The tables as diesel sees them; `tests/it/schema.rs` proves that they equal the database's.
+//! Statements of the hot path are written out in SQL in the modules that own them, so not every table is here.
+
+/// Postgres enums. Written as `diesel print-schema` would.
+pub mod sql_types {
+    use diesel::{query_builder::QueryId, sql_types::SqlType};
+
+    macro_rules! pg_types {
+        ($($name:ident = $pg:literal)+) => {$(
+            #[derive(Clone, Copy, Debug, QueryId, SqlType)]
+            #[diesel(postgres_type(name = $pg))]
+            pub struct $name;
+        )+};
+    }
+
+    pg_types! {
+        Channel = "channel"
+        KeyType = "key_type"
+        NotificationStatus = "notification_status"
+        Provider = "provider"
+        ServicePermission = "service_permission"
+    }
+}
+
+diesel::table! {
+    services (id) {
+        id -> Uuid,
+        name -> Text,
+        active -> Bool,
+        restricted -> Bool,
+        prefix_sms -> Bool,
+        email_sender_name -> Nullable<Text>,
+        email_local_part -> Text,
+        created_at -> Timestamptz,
+    }
+}
+
+diesel::table! {
+    use diesel::sql_types::*;
+    use super::sql_types::ServicePermission;
+
+    service_permissions (service_id, permission) {
+        service_id -> Uuid,
+        permission -> ServicePermission,
+    }
+}
+
+diesel::table! {
+    use diesel::sql_types::*;
+    use super::sql_types::KeyType;
+
+    api_keys (id) {
+        id -> Uuid,
+        service_id -> Uuid,
+        name -> Text,
+        key_type -> KeyType,
+        secret -> Bytea,
+        created_at -> Timestamptz,
+        revoked_at -> Nullable<Timestamptz>,
+    }
+}
+
+diesel::table! {
+    sms_senders (id) {
+        id -> Uuid,
+        service_id -> Uuid,
+        sender -> Text,
+        is_default -> Bool,
+        archived_at -> Nullable<Timestamptz>,
+        created_at -> Timestamptz,
+    }
+}
+
+diesel::table! {
+    reply_to_addresses (id) {
+        id -> Uuid,
+        service_id -> Uuid,
+        address -> Text,
+        is_default -> Bool,
+        archived_at -> Nullable<Timestamptz>,
+        created_at -> Timestamptz,
+    }
+}
+
+diesel::table! {
+    sms_rates (valid_from) {
+        valid_from -> Timestamptz,
+        rate -> Double,
+    }
+}
+
+diesel::table! {
+    use diesel::sql_types::*;
+    use super::sql_types::Channel;
+
+    templates (id) {
+        id -> Uuid,
+        service_id -> Uuid,
+        channel -> Channel,
+        name -> Text,
+        version -> Integer,
+        hidden -> Bool,
+        archived_at -> Nullable<Timestamptz>,
+        created_at -> Timestamptz,
+        updated_at -> Nullable<Timestamptz>,
+    }
+}
+
+diesel::table! {
+    template_versions (template_id, version) {
+        template_id -> Uuid,
+        version -> Integer,
+        subject -> Nullable<Text>,
+        content -> Text,
+        created_at -> Timestamptz,
+        created_by -> Nullable<Text>,
+    }
+}
+
+diesel::table! {
+    use diesel::sql_types::*;
+    use super::sql_types::{Channel, KeyType, NotificationStatus, Provider};
+
+    notifications (id) {
+        id -> Uuid,
+        service_id -> Uuid,
+        channel -> Channel,
+        key_type -> KeyType,
+        api_key_id -> Nullable<Uuid>,
+        template_id -> Uuid,
+        template_version -> Integer,
+        recipient -> Text,
+        normalised_recipient -> Text,
+        personalisation -> Nullable<Bytea>,
+        client_reference -> Nullable<Text>,
+        sender -> Nullable<Text>,
+        unsubscribe_url -> Nullable<Text>,
+        international -> Bool,
+        phone_prefix -> Nullable<Text>,
+        rate_multiplier -> SmallInt,
+        status -> NotificationStatus,
+        created_at -> Timestamptz,
+        updated_at -> Nullable<Timestamptz>,
+        sent_at -> Nullable<Timestamptz>,
+        sent_by -> Nullable<Provider>,
+        provider_reference -> Nullable<Text>,
+        billable_units -> Integer,
+    }
+}
+
+diesel::joinable!(template_versions -> templates (template_id));
+diesel::joinable!(templates -> services (service_id));
+diesel::allow_tables_to_appear_in_same_query!(services, templates, template_versions);

@@ -1,0 +1,208 @@
+//! Services: who sends, what they may do, and what recipients see.
+
+use chrono::{DateTime, Utc};
+use diesel::{
+    Connection, ExpressionMethods, OptionalExtension, PgConnection, QueryDsl, QueryResult, RunQueryDsl,
+    upsert::on_constraint,
+};
+use domain::{
+    id::{ReplyToId, ServiceId, SmsSenderId},
+    status::UnknownWord,
+};
+use uuid::Uuid;
+
+use crate::{
+    pg_enum::PgPermission,
+    schema::{reply_to_addresses, service_permissions, services, sms_rates, sms_senders},
+};
+
+/// What a service may do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Permission {
+    Sms,
+    Email,
+    Letter,
+    InternationalSms,
+    SmsToUkLandlines,
+}
+
+impl Permission {
+    pub const ALL: &'static [Self] =
+        &[Self::Sms, Self::Email, Self::Letter, Self::InternationalSms, Self::SmsToUkLandlines];
+
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Sms => "sms",
+            Self::Email => "email",
+            Self::Letter => "letter",
+            Self::InternationalSms => "international_sms",
+            Self::SmsToUkLandlines => "sms_to_uk_landlines",
+        }
+    }
+}
+
+impl std::str::FromStr for Permission {
+    type Err = UnknownWord;
+
+    fn from_str(text: &str) -> Result<Self, UnknownWord> {
+        let known = Self::ALL.iter().copied().find(|permission| permission.as_str() == text);
+        known.ok_or_else(|| UnknownWord(text.into(), "permission"))
+    }
+}
+
+/// A service with everything that accepting needs to know of it.
+#[derive(Clone, Debug)]
+pub struct Service {
+    pub id: ServiceId,
+    pub name: String,
+    pub active: bool,
+    /// Trial mode.
+    pub restricted: bool,
+    pub prefix_sms: bool,
+    pub email_local_part: String,
+    pub permissions: Vec<Permission>,
+    pub sms_senders: Vec<SmsSender>,
+    pub reply_to_addresses: Vec<ReplyTo>,
+}
+
+/// Who texts come from.
+#[derive(Clone, Debug)]
+pub struct SmsSender {
+    pub id: SmsSenderId,
+    pub sender: String,
+    pub is_default: bool,
+}
+
+/// Where answers to e-mails go.
+#[derive(Clone, Debug)]
+pub struct ReplyTo {
+    pub id: ReplyToId,
+    pub address: String,
+    pub is_default: bool,
+}
+
+type ServiceRow = (String, bool, bool, bool, String);
+
+/// The service with its permissions and unarchived senders.
+///
+/// # Errors
+/// When a query fails.
+pub fn find(conn: &mut PgConnection, id: ServiceId) -> QueryResult<Option<Service>> {
+    let row: Option<ServiceRow> = services::table
+        .find(id.0)
+        .select((
+            services::name,
+            services::active,
+            services::restricted,
+            services::prefix_sms,
+            services::email_local_part,
+        ))
+        .first(conn)
+        .optional()?;
+    let Some((name, active, restricted, prefix_sms, email_local_part)) = row else { return Ok(None) };
+    let permissions: Vec<PgPermission> = service_permissions::table
+        .filter(service_permissions::service_id.eq(id.0))
+        .select(service_permissions::permission)
+        .load(conn)?;
+    let senders: Vec<(Uuid, String, bool)> = sms_senders::table
+        .filter(sms_senders::service_id.eq(id.0))
+        .filter(sms_senders::archived_at.is_null())
+        .select((sms_senders::id, sms_senders::sender, sms_senders::is_default))
+        .load(conn)?;
+    let reply_tos: Vec<(Uuid, String, bool)> = reply_to_addresses::table
+        .filter(reply_to_addresses::service_id.eq(id.0))
+        .filter(reply_to_addresses::archived_at.is_null())
+        .select((reply_to_addresses::id, reply_to_addresses::address, reply_to_addresses::is_default))
+        .load(conn)?;
+    let sms_sender =
+        |(id, sender, is_default): (Uuid, String, bool)| SmsSender { id: id.into(), sender, is_default };
+    let reply_to =
+        |(id, address, is_default): (Uuid, String, bool)| ReplyTo { id: id.into(), address, is_default };
+    Ok(Some(Service {
+        id,
+        name,
+        active,
+        restricted,
+        prefix_sms,
+        email_local_part,
+        permissions: permissions.into_iter().map(|permission| permission.0).collect(),
+        sms_senders: senders.into_iter().map(sms_sender).collect(),
+        reply_to_addresses: reply_tos.into_iter().map(reply_to).collect(),
+    }))
+}
+
+/// Creates a service, or brings an existing one to the same state.
+///
+/// # Errors
+/// When a query fails; then nothing is written.
+pub fn put(conn: &mut PgConnection, service: &Service, now: DateTime<Utc>) -> QueryResult<()> {
+    conn.transaction(|conn| {
+        let row = (
+            services::name.eq(&service.name),
+            services::active.eq(service.active),
+            services::restricted.eq(service.restricted),
+            services::prefix_sms.eq(service.prefix_sms),
+            services::email_local_part.eq(&service.email_local_part),
+        );
+        diesel::insert_into(services::table)
+            .values((services::id.eq(service.id.0), services::created_at.eq(now), row))
+            .on_conflict(services::id)
+            .do_update()
+            .set(row)
+            .execute(conn)?;
+        let permissions: Vec<_> = service
+            .permissions
+            .iter()
+            .map(|permission| {
+                (
+                    service_permissions::service_id.eq(service.id.0),
+                    service_permissions::permission.eq(PgPermission(*permission)),
+                )
+            })
+            .collect();
+        diesel::delete(service_permissions::table.filter(service_permissions::service_id.eq(service.id.0)))
+            .execute(conn)?;
+        diesel::insert_into(service_permissions::table).values(permissions).execute(conn)?;
+        for sender in &service.sms_senders {
+            let row = (sms_senders::sender.eq(&sender.sender), sms_senders::is_default.eq(sender.is_default));
+            diesel::insert_into(sms_senders::table)
+                .values((
+                    sms_senders::id.eq(sender.id.0),
+                    sms_senders::service_id.eq(service.id.0),
+                    sms_senders::created_at.eq(now),
+                    row,
+                ))
+                .on_conflict(on_constraint("sms_senders_pkey"))
+                .do_update()
+                .set(row)
+                .execute(conn)?;
+        }
+        for reply_to in &service.reply_to_addresses {
+            let row = (
+                reply_to_addresses::address.eq(&reply_to.address),
+                reply_to_addresses::is_default.eq(reply_to.is_default),
+            );
+            diesel::insert_into(reply_to_addresses::table)
+                .values((
+                    reply_to_addresses::id.eq(reply_to.id.0),
+                    reply_to_addresses::service_id.eq(service.id.0),
+                    reply_to_addresses::created_at.eq(now),
+                    row,
+                ))
+                .on_conflict(on_constraint("reply_to_addresses_pkey"))
+                .do_update()
+                .set(row)
+                .execute(conn)?;
+        }
+        Ok(())
+    })
+}
+
+/// What a fragment of a UK text costs over time: pounds, from a moment on, oldest first.
+///
+/// # Errors
+/// When the query fails.
+pub fn sms_rates(conn: &mut PgConnection) -> QueryResult<Vec<(DateTime<Utc>, f64)>> {
+    sms_rates::table.order(sms_rates::valid_from).select((sms_rates::valid_from, sms_rates::rate)).load(conn)
+}

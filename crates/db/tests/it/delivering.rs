@@ -1,0 +1,278 @@
+//! Claim, load, settle.
+
+use std::time::Duration;
+
+use chrono::TimeDelta;
+use db::delivery::{Claimed, Settlement};
+use diesel::PgConnection;
+use domain::{
+    clock::Clock,
+    id::NotificationId,
+    notification::{Attempt, Outcome},
+    receipt::ReceiptWords,
+    retry::{RetryPolicy, SendFailure},
+    status::{Channel, ProviderId, Status},
+};
+use testkit::{TestDatabase, keyring};
+use uuid::Uuid;
+
+const LEASE: Duration = Duration::from_secs(60);
+
+struct Bench {
+    database: TestDatabase,
+    conn: PgConnection,
+    clock: Clock,
+}
+
+impl Bench {
+    fn new() -> Self {
+        let database = TestDatabase::new();
+        let conn = database.connect();
+        Self { database, conn, clock: Clock::manual(Clock::System.now()) }
+    }
+
+    fn accept(&mut self, channel: Channel) -> NotificationId {
+        let now = self.clock.now();
+        let sample = testkit::sample(&mut self.conn, now);
+        let new = testkit::notification(&sample, channel, now);
+        let id = new.id;
+        db::intake::store(&mut self.conn, &[new]).unwrap();
+        id
+    }
+
+    fn claim(&mut self, id: NotificationId) -> Option<Claimed> {
+        db::delivery::claim(&mut self.conn, &keyring(), &[id.0], self.clock.now(), LEASE)
+            .unwrap()
+            .claimed
+            .pop()
+    }
+
+    fn settle(&mut self, claimed: Claimed, outcome: Outcome) -> Vec<domain::wakeup::WakeUp> {
+        let attempt = Attempt {
+            provider: Some(ProviderId::Mmg),
+            took: Duration::from_millis(7),
+            billable_units: 1,
+            outcome,
+        };
+        let settlement = Settlement { lease: claimed.lease, attempt, at: self.clock.now() };
+        db::delivery::settle(&mut self.conn, vec![settlement], &RetryPolicy::default()).unwrap()
+    }
+
+    fn status(&mut self, id: NotificationId) -> Status {
+        db::notification::find(&mut self.conn, id).unwrap().unwrap().status
+    }
+
+    fn balanced(&mut self) {
+        let audit = db::audit::audit(&mut self.conn).unwrap();
+        assert!(audit.is_balanced(), "{audit:?}");
+    }
+}
+
+fn handed_over(status: Status) -> Outcome {
+    Outcome::HandedOver { status, provider_reference: Some("ref".into()), simulated_receipt: None }
+}
+
+fn transient() -> Outcome {
+    Outcome::Failed(SendFailure::Transient("HTTP 503".into()))
+}
+
+#[test]
+fn a_claim_brings_everything_that_sending_needs() {
+    let mut bench = Bench::new();
+    let id = bench.accept(Channel::Email);
+    let notification = bench.claim(id).unwrap().notification;
+    assert_eq!(notification.normalised_recipient, "rosa@example.com");
+    assert_eq!(notification.subject.as_deref(), Some("Permit for ((name))"));
+    assert_eq!(notification.personalisation.as_map()["name"], "Rosa");
+    assert_eq!(notification.service.email_local_part, "parking.permits");
+    assert!(!format!("{notification:?}").contains("osa"), "nothing personal in Debug");
+    assert!(bench.claim(id).is_none(), "taken");
+}
+
+#[test]
+fn handed_over_is_written_and_no_longer_due() {
+    let mut bench = Bench::new();
+    let id = bench.accept(Channel::Sms);
+    let claimed = bench.claim(id).unwrap();
+    bench.settle(claimed, handed_over(Status::Sending));
+    let story = db::story::of(&mut bench.conn, id).unwrap().unwrap();
+    assert_eq!(story.notification.status, Status::Sending);
+    assert_eq!(story.notification.sent_by, Some(ProviderId::Mmg));
+    assert_eq!(story.notification.sent_at, Some(bench.clock.now()));
+    assert_eq!(story.notification.billable_units, 1);
+    assert!(story.due.is_none());
+    assert_eq!((story.attempts.len(), story.attempts[0].outcome.as_str()), (1, "handed-over"));
+    bench.balanced();
+}
+
+#[test]
+fn failures_climb_the_ladder_and_end_as_technical_failure() {
+    let mut bench = Bench::new();
+    let id = bench.accept(Channel::Sms);
+    for delay in [10, 60, 300, 3600, 14_400] {
+        let claimed = bench.claim(id).unwrap();
+        bench.settle(claimed, transient());
+        bench.balanced();
+        bench.clock.advance(TimeDelta::seconds(delay - 1));
+        assert!(bench.claim(id).is_none(), "not before {delay} s");
+        bench.clock.advance(TimeDelta::seconds(1));
+        assert_eq!(bench.status(id), Status::Created);
+    }
+    let claimed = bench.claim(id).unwrap();
+    bench.settle(claimed, transient());
+    assert_eq!(bench.status(id), Status::TechnicalFailure);
+    assert_eq!(db::story::of(&mut bench.conn, id).unwrap().unwrap().attempts.len(), 6);
+    bench.balanced();
+}
+
+#[test]
+fn a_refusal_and_an_inactive_service_end_it_at_once() {
+    for outcome in
+        [Outcome::Failed(SendFailure::Rejected("550".into())), Outcome::Refused("service is inactive")]
+    {
+        let mut bench = Bench::new();
+        let id = bench.accept(Channel::Email);
+        let claimed = bench.claim(id).unwrap();
+        bench.settle(claimed, outcome);
+        assert_eq!(bench.status(id), Status::TechnicalFailure);
+        bench.balanced();
+    }
+}
+
+#[test]
+fn a_receipt_that_outruns_the_settle_keeps_its_status() {
+    let mut bench = Bench::new();
+    let id = bench.accept(Channel::Sms);
+    let claimed = bench.claim(id).unwrap();
+    bench.receipt(id, "3");
+    assert_eq!(bench.status(id), Status::Delivered);
+    bench.settle(claimed, handed_over(Status::Sending));
+    let row = db::notification::find(&mut bench.conn, id).unwrap().unwrap();
+    assert_eq!(
+        (row.status, row.sent_at, row.billable_units),
+        (Status::Delivered, Some(bench.clock.now()), 1)
+    );
+    bench.balanced();
+}
+
+#[test]
+fn a_worker_that_died_after_the_providers_yes_sends_no_second_time_once_the_receipt_is_there() {
+    let mut bench = Bench::new();
+    let id = bench.accept(Channel::Sms);
+    let dead = bench.claim(id).unwrap();
+    bench.receipt(id, "3");
+    bench.clock.advance(TimeDelta::seconds(60));
+    assert!(bench.claim(id).is_none());
+    assert!(db::due::find(&mut bench.conn, id.0).unwrap().is_none(), "done with on the spot");
+    bench.balanced();
+    std::mem::forget(dead);
+}
+
+#[test]
+fn the_second_of_two_holders_cannot_give_up_for_the_first() {
+    let mut bench = Bench::new();
+    let id = bench.accept(Channel::Sms);
+    let slow = bench.claim(id).unwrap();
+    bench.clock.advance(TimeDelta::seconds(60));
+    let current = bench.claim(id).unwrap();
+    bench.settle(slow, Outcome::Failed(SendFailure::Rejected("late".into())));
+    assert_eq!(bench.status(id), Status::Created);
+    bench.settle(current, handed_over(Status::Sending));
+    assert_eq!(bench.status(id), Status::Sending);
+    bench.balanced();
+}
+
+#[test]
+fn unknown_ids_are_told_from_finished_and_busy_ones() {
+    let mut bench = Bench::new();
+    let (busy, finished) = (bench.accept(Channel::Sms), bench.accept(Channel::Sms));
+    let held = bench.claim(busy).unwrap();
+    let claimed = bench.claim(finished).unwrap();
+    bench.settle(claimed, handed_over(Status::Sending));
+    let unknown = Uuid::new_v4();
+    let ids = [busy.0, finished.0, unknown];
+    let claims = db::delivery::claim(&mut bench.conn, &keyring(), &ids, bench.clock.now(), LEASE).unwrap();
+    assert_eq!((claims.claimed.len(), claims.not_found), (0, vec![unknown]));
+    std::mem::forget(held);
+}
+
+/// Teams that store their own rows and publish the id need not know the table `due`.
+#[test]
+fn a_created_row_without_a_due_row_is_taken_in() {
+    let mut bench = Bench::new();
+    let id = bench.accept(Channel::Email);
+    diesel::RunQueryDsl::execute(diesel::sql_query("DELETE FROM due"), &mut bench.conn).unwrap();
+    assert!(!db::audit::audit(&mut bench.conn).unwrap().is_balanced(), "the audit sees it");
+    assert!(bench.claim(id).is_some());
+    bench.balanced();
+}
+
+#[test]
+fn personalisation_sealed_with_a_lost_key_is_unreadable_and_no_panic() {
+    let mut bench = Bench::new();
+    let id = bench.accept(Channel::Email);
+    let other = "9:ffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff".parse().unwrap();
+    let claims = db::delivery::claim(&mut bench.conn, &other, &[id.0], bench.clock.now(), LEASE).unwrap();
+    assert_eq!((claims.claimed.len(), claims.unreadable.len()), (0, 1));
+}
+
+#[test]
+fn a_simulated_receipt_is_stored_with_the_settle() {
+    let mut bench = Bench::new();
+    let id = bench.accept(Channel::Sms);
+    let claimed = bench.claim(id).unwrap();
+    let words = ReceiptWords {
+        provider: ProviderId::Mmg,
+        reference: id.to_string(),
+        status: "3".into(),
+        detail: Some("5".into()),
+    };
+    let outcome = Outcome::HandedOver {
+        status: Status::Sending,
+        provider_reference: None,
+        simulated_receipt: Some(words),
+    };
+    let woken = bench.settle(claimed, outcome);
+    assert_eq!((woken.len(), woken[0].kind), (1, domain::wakeup::Kind::ApplyReceipt));
+}
+
+#[test]
+fn the_time_out_ends_what_nobody_heard_of_and_nothing_else() {
+    let mut bench = Bench::new();
+    let (waiting, sent) = (bench.accept(Channel::Sms), bench.accept(Channel::Sms));
+    let claimed = bench.claim(sent).unwrap();
+    bench.settle(claimed, handed_over(Status::Sending));
+    bench.receipt(sent, "3");
+    let claimed = bench.accept(Channel::Sms);
+    let claimed = bench.claim(claimed).unwrap();
+    let sending = claimed.notification.id;
+    bench.settle(claimed, handed_over(Status::Sending));
+    bench.clock.advance(TimeDelta::days(3) + TimeDelta::seconds(1));
+    let young = bench.accept(Channel::Sms);
+    let now = bench.clock.now();
+    db::notification::time_out(&mut bench.conn, None, now - TimeDelta::days(3), now).unwrap();
+    let statuses = [waiting, sent, sending, young].map(|id| bench.status(id));
+    let failed = Status::TemporaryFailure;
+    assert_eq!(statuses, [failed, Status::Delivered, failed, Status::Created]);
+    bench.balanced();
+    assert!(bench.database.url().contains("test_"));
+}
+
+impl Bench {
+    /// MMG says `status` about a notification, and a worker applies it.
+    fn receipt(&mut self, id: NotificationId, status: &str) {
+        let now = self.clock.now();
+        let words = ReceiptWords {
+            provider: ProviderId::Mmg,
+            reference: id.to_string(),
+            status: status.into(),
+            detail: None,
+        };
+        let new = db::receipt::NewReceipt { id: domain::id::ReceiptId::new(now), words, received_at: now };
+        let wake = db::receipt::store(&mut self.conn, &[new]).unwrap()[0].unwrap();
+        let receipts = db::receipt::claim(&mut self.conn, &[wake.subject], now, LEASE).unwrap();
+        let change = receipts.into_iter().map(|r| (r, db::receipt::Effect::Change { to: Status::Delivered }));
+        let changed = db::receipt::apply(&mut self.conn, change.collect(), now).unwrap();
+        assert_eq!(changed, [id]);
+    }
+}

@@ -1,0 +1,149 @@
+//! The heart: claims, leases, the sweep.
+
+use std::time::Duration;
+
+use chrono::TimeDelta;
+use diesel::PgConnection;
+use domain::{clock::Clock, status::Channel, wakeup::Kind};
+use testkit::TestDatabase;
+use uuid::Uuid;
+
+const LEASE: Duration = Duration::from_secs(60);
+
+fn stored(conn: &mut PgConnection, clock: &Clock, how_many: usize, wake_follows: bool) -> Vec<Uuid> {
+    let sample = testkit::sample(conn, clock.now());
+    let mut new: Vec<_> =
+        (0..how_many).map(|_| testkit::notification(&sample, Channel::Sms, clock.now())).collect();
+    for n in &mut new {
+        n.wake_follows = wake_follows;
+    }
+    db::intake::store(conn, &new).unwrap();
+    new.iter().map(|n| n.id.0).collect()
+}
+
+fn clock() -> Clock {
+    Clock::manual(Clock::System.now())
+}
+
+#[test]
+fn a_claim_excludes_everybody_else_until_the_lease_ends() {
+    let database = TestDatabase::new();
+    let (mut conn, clock) = (database.connect(), clock());
+    let ids = stored(&mut conn, &clock, 3, true);
+    let first = db::due::claim(&mut conn, &Kind::DELIVERIES, &ids, clock.now(), LEASE).unwrap();
+    assert_eq!((first.leases.len(), first.not_due.len()), (3, 0));
+    clock.advance(TimeDelta::seconds(59));
+    let second = db::due::claim(&mut conn, &Kind::DELIVERIES, &ids, clock.now(), LEASE).unwrap();
+    assert_eq!((second.leases.len(), second.not_due.len()), (0, 3));
+    clock.advance(TimeDelta::seconds(1));
+    let third = db::due::claim(&mut conn, &Kind::DELIVERIES, &ids, clock.now(), LEASE).unwrap();
+    assert_eq!(third.leases.len(), 3, "the first worker is dead");
+    // The first one comes back from the dead: its leases are worth nothing.
+    assert!(db::due::finish(&mut conn, first.leases).unwrap().is_empty());
+    assert_eq!(db::due::finish(&mut conn, third.leases).unwrap().len(), 3);
+    assert!(db::due::find(&mut conn, ids[0]).unwrap().is_none());
+}
+
+#[test]
+fn many_claimants_at_once_get_each_row_once() {
+    let database = TestDatabase::new();
+    let clock = clock();
+    let ids = stored(&mut database.connect(), &clock, 500, true);
+    let claimed: Vec<Uuid> = std::thread::scope(|scope| {
+        let threads: Vec<_> = (0..4)
+            .map(|n| {
+                let (database, ids, clock) = (&database, &ids, &clock);
+                scope.spawn(move || {
+                    let (mut conn, mut mine, mut ids) = (database.connect(), Vec::new(), ids.clone());
+                    ids.rotate_left(n * 100);
+                    for handful in ids.chunks(7) {
+                        let claims =
+                            db::due::claim(&mut conn, &Kind::DELIVERIES, handful, clock.now(), LEASE)
+                                .unwrap();
+                        mine.extend(claims.leases.iter().map(db::due::Lease::subject));
+                        std::mem::forget(claims);
+                    }
+                    mine
+                })
+            })
+            .collect();
+        threads.into_iter().flat_map(|thread| thread.join().unwrap()).collect()
+    });
+    let mut once = claimed.clone();
+    once.sort();
+    once.dedup();
+    assert_eq!(once.len(), claimed.len(), "nothing twice");
+    // Rows that were locked for the moment are left to whoever locked them, which claimed them.
+    assert_eq!(once.len(), ids.len());
+}
+
+#[test]
+fn the_sweep_finds_what_nobody_was_told_of_at_once_and_the_rest_when_it_is_overdue() {
+    let database = TestDatabase::new();
+    let (mut conn, clock) = (database.connect(), clock());
+    let mut told = stored(&mut conn, &clock, 2, true);
+    let mut untold = stored(&mut conn, &clock, 2, false);
+    told.sort();
+    untold.sort();
+    let sweep = |conn: &mut PgConnection| {
+        let swept = db::due::take(conn, &Kind::ALL, clock.now(), 100).unwrap();
+        let mut ids: Vec<Uuid> = swept.wake.iter().map(|wake| wake.subject).collect();
+        ids.sort();
+        ids
+    };
+    assert_eq!(sweep(&mut conn), untold);
+    assert_eq!(sweep(&mut conn), [Uuid::nil(); 0], "once told, not told again at once");
+    db::due::unwake(&mut conn, &told[..1], clock.now()).unwrap();
+    assert_eq!(sweep(&mut conn), told[..1], "the publish failed after all");
+    clock.advance(TimeDelta::seconds(60));
+    let mut all = [told, untold].concat();
+    all.sort();
+    assert_eq!(sweep(&mut conn), all, "nobody came: the messages are taken for lost");
+}
+
+#[test]
+fn the_sweep_leaves_leased_rows_alone_until_the_lease_ends() {
+    let database = TestDatabase::new();
+    let (mut conn, clock) = (database.connect(), clock());
+    let ids = stored(&mut conn, &clock, 1, true);
+    let claims =
+        db::due::claim(&mut conn, &Kind::DELIVERIES, &ids, clock.now(), Duration::from_secs(90)).unwrap();
+    let sweep =
+        |conn: &mut PgConnection| db::due::take(conn, &Kind::ALL, clock.now(), 100).unwrap().wake.len();
+    clock.advance(TimeDelta::seconds(60));
+    assert_eq!(sweep(&mut conn), 0);
+    clock.advance(TimeDelta::seconds(29));
+    assert_eq!(sweep(&mut conn), 0);
+    clock.advance(TimeDelta::seconds(1));
+    assert_eq!(sweep(&mut conn), 1, "the worker is dead: found the moment its lease ends");
+    std::mem::forget(claims);
+}
+
+#[test]
+fn a_postponed_row_waits_for_its_time() {
+    let database = TestDatabase::new();
+    let (mut conn, clock) = (database.connect(), clock());
+    let ids = stored(&mut conn, &clock, 1, true);
+    let lease =
+        db::due::claim(&mut conn, &Kind::DELIVERIES, &ids, clock.now(), LEASE).unwrap().leases.remove(0);
+    let due_at = clock.now() + TimeDelta::seconds(300);
+    db::due::postpone(&mut conn, vec![db::due::Later { lease, due_at, failures: 3 }]).unwrap();
+    let claim =
+        |conn: &mut PgConnection| db::due::claim(conn, &Kind::DELIVERIES, &ids, clock.now(), LEASE).unwrap();
+    assert!(claim(&mut conn).leases.is_empty(), "a doubled message changes nothing");
+    clock.advance(TimeDelta::seconds(300));
+    assert_eq!(db::due::take(&mut conn, &Kind::ALL, clock.now(), 100).unwrap().wake.len(), 1);
+    assert_eq!(claim(&mut conn).leases[0].failures(), 3);
+}
+
+#[test]
+fn pages_of_the_sweep_end() {
+    let database = TestDatabase::new();
+    let (mut conn, clock) = (database.connect(), clock());
+    stored(&mut conn, &clock, 25, false);
+    let mut page = || {
+        let swept = db::due::take(&mut conn, &[Kind::DeliverSms], clock.now(), 10).unwrap();
+        (swept.wake.len(), swept.more)
+    };
+    assert_eq!([page(), page(), page()], [(10, true), (10, true), (5, false)]);
+}

@@ -1,0 +1,9 @@
+DROP TABLE sms_rates;
+DROP TABLE reply_to_addresses;
+DROP TABLE sms_senders;
+DROP TABLE api_keys;
+DROP TABLE service_permissions;
+DROP TABLE services;
+DROP TYPE service_permission;
+DROP TYPE key_type;
+DROP TYPE channel;

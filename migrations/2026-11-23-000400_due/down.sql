@@ -1,0 +1,2 @@
+DROP TABLE due;
+DROP TYPE wakeup_kind;
