@@ -1,4 +1,5 @@
 DROP TABLE sms_rates;
+DROP TABLE guest_list;
 DROP TABLE reply_to_addresses;
 DROP TABLE sms_senders;
 DROP TABLE api_keys;

@@ -66,6 +66,15 @@ CREATE TABLE reply_to_addresses (
 CREATE INDEX reply_to_addresses_of_service ON reply_to_addresses (service_id);
 CREATE UNIQUE INDEX reply_to_addresses_one_default ON reply_to_addresses (service_id) WHERE is_default;
 
+-- Whom team keys, and every key of a service in trial mode, may reach.
+CREATE TABLE guest_list (
+    service_id uuid NOT NULL REFERENCES services (id),
+    channel channel NOT NULL,
+    -- Digits with country code, or a lower-cased address.
+    normalised_recipient text NOT NULL,
+    PRIMARY KEY (service_id, channel, normalised_recipient)
+);
+
 -- What one fragment of a UK text costs, in pounds, from a day on.
 CREATE TABLE sms_rates (
     valid_from timestamptz PRIMARY KEY,

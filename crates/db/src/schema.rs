@@ -83,6 +83,17 @@ diesel::table! {
 }
 
 diesel::table! {
+    use diesel::sql_types::*;
+    use super::sql_types::Channel;
+
+    guest_list (service_id, channel, normalised_recipient) {
+        service_id -> Uuid,
+        channel -> Channel,
+        normalised_recipient -> Text,
+    }
+}
+
+diesel::table! {
     sms_rates (valid_from) {
         valid_from -> Timestamptz,
         rate -> Double,

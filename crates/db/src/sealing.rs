@@ -7,6 +7,7 @@
 use std::{collections::HashMap, fmt, str::FromStr};
 
 use aws_lc_rs::aead::{AES_256_GCM, Aad, NONCE_LEN, Nonce, RandomizedNonceKey};
+use serde::Deserialize;
 use uuid::Uuid;
 
 const KEY_ID_LEN: usize = 2;
@@ -20,6 +21,28 @@ pub struct CannotOpen;
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("sealing keys: {0}")]
 pub struct BadKeys(&'static str);
+
+/// The section `sealing`.
+#[derive(Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Config {
+    /// `id:64 hex digits`, more after commas; the first one seals. Or `keys_file`.
+    keys: String,
+}
+
+impl fmt::Debug for Config {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Config").finish_non_exhaustive()
+    }
+}
+
+impl Config {
+    /// # Errors
+    /// When the list cannot be used.
+    pub fn keyring(&self) -> Result<Keyring, BadKeys> {
+        self.keys.parse()
+    }
+}
 
 /// The keys in use: the first seals, all open.
 pub struct Keyring {

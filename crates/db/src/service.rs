@@ -3,17 +3,16 @@
 use chrono::{DateTime, Utc};
 use diesel::{
     Connection, ExpressionMethods, OptionalExtension, PgConnection, QueryDsl, QueryResult, RunQueryDsl,
-    upsert::on_constraint,
 };
 use domain::{
     id::{ReplyToId, ServiceId, SmsSenderId},
-    status::UnknownWord,
+    status::{Channel, UnknownWord},
 };
 use uuid::Uuid;
 
 use crate::{
-    pg_enum::PgPermission,
-    schema::{reply_to_addresses, service_permissions, services, sms_rates, sms_senders},
+    pg_enum::{PgChannel, PgPermission},
+    schema::{guest_list, reply_to_addresses, service_permissions, services, sms_rates, sms_senders},
 };
 
 /// What a service may do.
@@ -64,6 +63,8 @@ pub struct Service {
     pub permissions: Vec<Permission>,
     pub sms_senders: Vec<SmsSender>,
     pub reply_to_addresses: Vec<ReplyTo>,
+    /// Whom team keys, and every key in trial mode, may reach: channel and normalised recipient.
+    pub guest_list: Vec<(Channel, String)>,
 }
 
 /// Who texts come from.
@@ -129,10 +130,11 @@ pub fn find(conn: &mut PgConnection, id: ServiceId) -> QueryResult<Option<Servic
         permissions: permissions.into_iter().map(|permission| permission.0).collect(),
         sms_senders: senders.into_iter().map(sms_sender).collect(),
         reply_to_addresses: reply_tos.into_iter().map(reply_to).collect(),
+        guest_list: guests.into_iter().map(|(channel, recipient)| (channel.0, recipient)).collect(),
     }))
 }
 
-/// Creates a service, or brings an existing one to the same state.
+/// Creates a service, or brings an existing one to the same state. Senders that are not named stay.
 ///
 /// # Errors
 /// When a query fails; then nothing is written.
@@ -151,52 +153,69 @@ pub fn put(conn: &mut PgConnection, service: &Service, now: DateTime<Utc>) -> Qu
             .do_update()
             .set(row)
             .execute(conn)?;
-        let permissions: Vec<_> = service
-            .permissions
+        put_permissions(conn, service)?;
+        put_guest_list(conn, service)?;
+        service.sms_senders.iter().try_for_each(|sender| put_sms_sender(conn, service.id, sender, now))?;
+        service
+            .reply_to_addresses
             .iter()
-            .map(|permission| {
-                (
-                    service_permissions::service_id.eq(service.id.0),
-                    service_permissions::permission.eq(PgPermission(*permission)),
-                )
-            })
-            .collect();
-        diesel::delete(service_permissions::table.filter(service_permissions::service_id.eq(service.id.0)))
-            .execute(conn)?;
-        diesel::insert_into(service_permissions::table).values(permissions).execute(conn)?;
-        for sender in &service.sms_senders {
-            let row = (sms_senders::sender.eq(&sender.sender), sms_senders::is_default.eq(sender.is_default));
-            diesel::insert_into(sms_senders::table)
-                .values((
-                    sms_senders::id.eq(sender.id.0),
-                    sms_senders::service_id.eq(service.id.0),
-                    sms_senders::created_at.eq(now),
-                    row,
-                ))
-                .on_conflict(on_constraint("sms_senders_pkey"))
-                .do_update()
-                .set(row)
-                .execute(conn)?;
-        }
-        for reply_to in &service.reply_to_addresses {
-            let row = (
-                reply_to_addresses::address.eq(&reply_to.address),
-                reply_to_addresses::is_default.eq(reply_to.is_default),
-            );
-            diesel::insert_into(reply_to_addresses::table)
-                .values((
-                    reply_to_addresses::id.eq(reply_to.id.0),
-                    reply_to_addresses::service_id.eq(service.id.0),
-                    reply_to_addresses::created_at.eq(now),
-                    row,
-                ))
-                .on_conflict(on_constraint("reply_to_addresses_pkey"))
-                .do_update()
-                .set(row)
-                .execute(conn)?;
-        }
-        Ok(())
+            .try_for_each(|reply_to| put_reply_to(conn, service.id, reply_to, now))
     })
+}
+
+fn put_permissions(conn: &mut PgConnection, service: &Service) -> QueryResult<()> {
+    use service_permissions::{permission, service_id, table};
+    let row = |p: &Permission| (service_id.eq(service.id.0), permission.eq(PgPermission(*p)));
+    diesel::delete(table.filter(service_id.eq(service.id.0))).execute(conn)?;
+    diesel::insert_into(table)
+        .values(service.permissions.iter().map(row).collect::<Vec<_>>())
+        .execute(conn)?;
+    Ok(())
+}
+
+fn put_guest_list(conn: &mut PgConnection, service: &Service) -> QueryResult<()> {
+    use guest_list::{channel, normalised_recipient, service_id, table};
+    diesel::delete(table.filter(service_id.eq(service.id.0))).execute(conn)?;
+    for (by, recipient) in &service.guest_list {
+        let row =
+            (service_id.eq(service.id.0), channel.eq(PgChannel(*by)), normalised_recipient.eq(recipient));
+        diesel::insert_into(table).values(row).on_conflict_do_nothing().execute(conn)?;
+    }
+    Ok(())
+}
+
+fn put_sms_sender(
+    conn: &mut PgConnection,
+    service: ServiceId,
+    new: &SmsSender,
+    now: DateTime<Utc>,
+) -> QueryResult<()> {
+    use sms_senders::{created_at, id, is_default, sender, service_id, table};
+    let row = (sender.eq(&new.sender), is_default.eq(new.is_default));
+    diesel::insert_into(table)
+        .values((id.eq(new.id.0), service_id.eq(service.0), created_at.eq(now), row))
+        .on_conflict(id)
+        .do_update()
+        .set(row)
+        .execute(conn)?;
+    Ok(())
+}
+
+fn put_reply_to(
+    conn: &mut PgConnection,
+    service: ServiceId,
+    new: &ReplyTo,
+    now: DateTime<Utc>,
+) -> QueryResult<()> {
+    use reply_to_addresses::{address, created_at, id, is_default, service_id, table};
+    let row = (address.eq(&new.address), is_default.eq(new.is_default));
+    diesel::insert_into(table)
+        .values((id.eq(new.id.0), service_id.eq(service.0), created_at.eq(now), row))
+        .on_conflict(id)
+        .do_update()
+        .set(row)
+        .execute(conn)?;
+    Ok(())
 }
 
 /// What a fragment of a UK text costs over time: pounds, from a moment on, oldest first.

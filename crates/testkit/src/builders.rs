@@ -59,6 +59,7 @@ pub fn sample(conn: &mut PgConnection, now: DateTime<Utc>) -> Sample {
             address: "desk@example.com".into(),
             is_default: true,
         }],
+        guest_list: vec![(Channel::Sms, "447700900123".into()), (Channel::Email, "rosa@example.com".into())],
     };
     db::service::put(conn, &service, now).expect("a service can be stored");
     let keys = [KeyType::Normal, KeyType::Team, KeyType::Test]
