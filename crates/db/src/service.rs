@@ -116,6 +116,10 @@ pub fn find(conn: &mut PgConnection, id: ServiceId) -> QueryResult<Option<Servic
         .filter(reply_to_addresses::archived_at.is_null())
         .select((reply_to_addresses::id, reply_to_addresses::address, reply_to_addresses::is_default))
         .load(conn)?;
+    let guests: Vec<(PgChannel, String)> = guest_list::table
+        .filter(guest_list::service_id.eq(id.0))
+        .select((guest_list::channel, guest_list::normalised_recipient))
+        .load(conn)?;
     let sms_sender =
         |(id, sender, is_default): (Uuid, String, bool)| SmsSender { id: id.into(), sender, is_default };
     let reply_to =
