@@ -19,6 +19,7 @@
 mod control;
 mod endpoint;
 mod inbox;
+mod mail;
 mod options;
 mod outbox;
 mod receipts;

@@ -260,7 +260,7 @@ async fn accept(
     } else if let Some(url) = &text.receipt_url {
         Endpoint::parse(url)
             .inspect_err(|reason| {
-                tracing::warn!(provider = provider.name(), reason, "there will be no receipt")
+                tracing::warn!(provider = provider.name(), reason, "there will be no receipt");
             })
             .ok()
     } else {

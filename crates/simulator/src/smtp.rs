@@ -1,9 +1,8 @@
 //! The SMTP server: plain, pipelined, with many long-lived connections; every mail goes to the inbox. `smtp-proto` reads the
-//! protocol, `mail-parser` the mail.
+//! protocol.
 
 use std::{slice, sync::Arc, time::Duration};
 
-use mail_parser::{Message as Mail, MessageParser, PartType};
 use smtp_proto::{
     EXT_8BIT_MIME, EXT_ENHANCED_STATUS_CODES, EXT_PIPELINING, EXT_SIZE, EXT_SMTP_UTF8, EhloResponse, Error,
     Request, Response,
@@ -19,10 +18,11 @@ use tokio_util::task::TaskTracker;
 use crate::{
     Shared,
     control::{Behaviour, Provider},
+    mail::Mail,
     now,
     outbox::Job,
     receipts::{self, SentMail},
-    record::{Message, Outcome, Receipt},
+    record::{Outcome, Receipt},
     scenario::{self, Answer, Rule, Times},
     server::next_connection,
 };
@@ -287,10 +287,7 @@ impl<'a> Session<'a> {
         }
         let rule = scenario::for_address(&address);
         if rule.times == Times::Always && matches!(rule.answer, Answer::Refuse | Answer::Defer) {
-            let message = Message {
-                reference: String::new(),
-                ..message(&Mail::default(), from, address, Outcome::Refused, Receipt::None)
-            };
+            let message = Mail::default().into_message(from, address, Outcome::Refused, Receipt::None);
             self.shared.record.call(Provider::Email);
             self.shared.record.keep(message);
             return if rule.answer == Answer::Refuse {
@@ -320,72 +317,75 @@ impl<'a> Session<'a> {
     async fn mail(&mut self, content: &[u8]) -> Then {
         let shared = self.shared;
         let behaviour = self.behaviour();
-        let mail = MessageParser::default().parse(content).unwrap_or_default();
-        let reference = mail.message_id().unwrap_or_default();
+        let mail = Mail::read(content);
         shared.record.call(Provider::Email);
-        shared.record.about(reference);
+        shared.record.about(&mail.id);
         shared.pause(behaviour.latency_ms).await;
         let rule = self.to.first().map_or_else(|| scenario::for_address(""), |to| scenario::for_address(to));
         let answer = if behaviour.fails_now() {
             Answer::Defer
         } else if rule.times == Times::AtFirst {
-            rule.answer_to(shared.record.nth_try(reference), shared.options.refusals)
+            rule.answer_to(shared.record.nth_try(&mail.id), shared.options.refusals)
         } else {
             rule.answer
         };
         let from = self.from.clone().unwrap_or_default();
         let to = self.to.join(", ");
-        let keep = |outcome| shared.record.keep(message(&mail, &from, to.clone(), outcome, Receipt::None));
+        let keep =
+            |mail: Mail, outcome| shared.record.keep(mail.into_message(&from, to, outcome, Receipt::None));
         match answer {
-            Answer::Accept | Answer::AfterReceipt | Answer::AcceptThenDrop => {
-                self.accept(&mail, &behaviour, rule, answer, &from).await;
+            Answer::Accept | Answer::AfterReceipt => {
+                self.accept(mail, &behaviour, rule, answer, &from).await;
                 let number = shared.next_number();
-                let then = if answer == Answer::AcceptThenDrop { Then::Drop } else { Then::Continue };
-                self.say(250, [2, 0, 0], &format!("Ok: queued as {number}"), then)
+                self.say(250, [2, 0, 0], &format!("Ok: queued as {number}"), Then::Continue)
+            }
+            Answer::AcceptThenDrop => {
+                self.accept(mail, &behaviour, rule, answer, &from).await;
+                Then::Drop
             }
             Answer::Refuse => {
-                keep(Outcome::Refused);
+                keep(mail, Outcome::Refused);
                 self.say(554, [5, 6, 0], "Not wanted", Then::Continue)
             }
             Answer::Defer => {
-                keep(Outcome::Refused);
+                keep(mail, Outcome::Refused);
                 self.say(451, [4, 3, 0], "Come back later", Then::Continue)
             }
             Answer::Throttle => {
-                keep(Outcome::Throttled);
+                keep(mail, Outcome::Throttled);
                 self.say(454, [4, 7, 0], "Throttling failure: Maximum sending rate exceeded", Then::Continue)
             }
             Answer::Gibberish => {
-                keep(Outcome::Gibberish);
+                keep(mail, Outcome::Gibberish);
                 self.line("It works!");
                 Then::Close
             }
             Answer::TooLate => {
-                keep(Outcome::Refused);
+                keep(mail, Outcome::Refused);
                 shared.pause(shared.options.too_late_ms).await;
                 self.say(451, [4, 4, 2], "Timed out", Then::Continue)
             }
             Answer::Drop => {
-                keep(Outcome::Dropped);
+                keep(mail, Outcome::Dropped);
                 Then::Drop
             }
         }
     }
 
     /// Puts the mail into the inbox and its receipts on their way.
-    async fn accept(&self, mail: &Mail<'_>, behaviour: &Behaviour, rule: &Rule, answer: Answer, from: &str) {
-        let reference = mail.message_id().unwrap_or_default();
+    async fn accept(&self, mail: Mail, behaviour: &Behaviour, rule: &Rule, answer: Answer, from: &str) {
+        let reference = mail.id.clone();
         // Without a Message-ID nobody could tell what a receipt is about.
         let wanted = behaviour.receipts && !rule.receipts.is_empty() && !reference.is_empty();
         let endpoint = if wanted { self.shared.controls.endpoint(Provider::Email) } else { None };
         let receipt = if endpoint.is_some() { Receipt::Waiting } else { Receipt::None };
         let sent_at = now();
-        let kept = message(mail, from, self.to.join(", "), Outcome::Accepted, receipt);
+        let kept = mail.into_message(from, self.to.join(", "), Outcome::Accepted, receipt);
         let id = self.shared.record.keep(kept);
         let Some(endpoint) = endpoint else { return };
         let at_once = answer == Answer::AfterReceipt;
         let delay = if at_once { Duration::ZERO } else { behaviour.draw_receipt_delay() };
-        let sent = SentMail { message_id: reference, to: &self.to, sent_at };
+        let sent = SentMail { message_id: &reference, to: &self.to, sent_at };
         let job =
             Job::new(id, Provider::Email, endpoint, receipts::ses(sent, rule.receipts, sent_at + delay));
         if at_once {
@@ -393,36 +393,5 @@ impl<'a> Session<'a> {
         } else {
             self.shared.outbox.put(job, delay);
         }
-    }
-}
-
-fn message(mail: &Mail<'_>, from: &str, to: String, outcome: Outcome, receipt: Receipt) -> Message {
-    let sender = mail.from().and_then(|senders| senders.first());
-    let unfold = |value: &str| value.replace(['\r', '\n'], "").trim().to_owned();
-    let html = mail.html_bodies().find_map(|part| match &part.body {
-        PartType::Html(html) => Some(html.as_ref().to_owned()),
-        _ => None,
-    });
-    let text = mail.text_bodies().find_map(|part| match &part.body {
-        PartType::Text(text) => Some(text.as_ref().to_owned()),
-        _ => None,
-    });
-    Message {
-        id: 0,
-        received_at: now(),
-        provider: Provider::Email,
-        outcome,
-        reference: mail.message_id().unwrap_or_default().to_owned(),
-        to,
-        from: match sender.map(|sender| (sender.name(), sender.address().unwrap_or_default())) {
-            Some((Some(name), address)) => format!("{name} <{address}>"),
-            Some((None, address)) => address.to_owned(),
-            None => from.to_owned(),
-        },
-        subject: mail.subject().map(str::to_owned),
-        text,
-        html,
-        headers: mail.headers_raw().map(|(name, value)| (name.to_owned(), unfold(value))).collect(),
-        receipt,
     }
 }
