@@ -140,8 +140,11 @@ pub fn read_receipt(body: &[u8]) -> Result<ReceiptWords, BadReceipt> {
         Some(value.clone()).filter(|value| !value.is_empty())
     };
     let (status, reference) = (field("status"), field("reference"));
-    receipt::require(NAME, &[("status", &status), ("reference", &reference)])?;
-    receipt::words(NAME, ID, reference.unwrap_or_default(), status.unwrap_or_default(), field("code"))
+    let missing = [("status", status.is_none()), ("reference", reference.is_none())];
+    let (Some(status), Some(reference)) = (status, reference) else {
+        return Err(receipt::missing(NAME, &missing));
+    };
+    receipt::words(NAME, ID, reference, status, field("code"))
 }
 
 /// What Firetext's `status` means. It has one word for failures of every kind: the code tells which, and without a code

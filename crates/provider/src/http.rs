@@ -76,6 +76,8 @@ impl HttpClient {
             .pool_timer(TokioTimer::new())
             .pool_idle_timeout(IDLE_TIMEOUT)
             .pool_max_idle_per_host(config.max_idle_connections)
+            // Only requests that no connection has begun to write: a kept one was closed before.
+            .retry_canceled_requests(true)
             .build(connector);
         Self { client, timeout: config.timeout, clock: Clock::System }
     }

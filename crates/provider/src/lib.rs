@@ -99,6 +99,14 @@ impl EmailProvider {
         }
     }
 
+    /// What receipts for this notification's e-mail will refer to: the same on every attempt.
+    #[must_use]
+    pub fn reference(&self, id: NotificationId) -> String {
+        match self {
+            Self::Smtp(smtp) => smtp.reference(id),
+        }
+    }
+
     /// Hands an e-mail over.
     ///
     /// # Errors

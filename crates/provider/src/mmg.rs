@@ -135,10 +135,12 @@ pub fn read_receipt(body: &[u8]) -> Result<ReceiptWords, BadReceipt> {
     let json: Value = serde_json::from_slice(body)
         .map_err(|_| BadReceipt::Invalid(format!("{NAME} callback failed: invalid json")))?;
     let (status, reference) = (receipt::word(&json, "status"), receipt::word(&json, "CID"));
-    receipt::require(NAME, &[("status", &status), ("CID", &reference)])?;
-    let detail = json.get("substatus").filter(|detail| !detail.is_null());
-    let detail = detail.and_then(|_| receipt::word(&json, "substatus"));
-    receipt::words(NAME, ID, reference.unwrap_or_default(), status.unwrap_or_default(), detail)
+    let missing = [("status", status.is_none()), ("CID", reference.is_none())];
+    let (Some(status), Some(reference)) = (status, reference) else {
+        return Err(receipt::missing(NAME, &missing));
+    };
+    let detail = if json["substatus"].is_null() { None } else { receipt::word(&json, "substatus") };
+    receipt::words(NAME, ID, reference, status, detail)
 }
 
 /// What MMG's `status` means. The substatus says more to people, nothing to us.

@@ -87,13 +87,11 @@ pub(crate) fn words(
 }
 
 /// The texts for the required fields that are absent or empty.
-pub(crate) fn require(vendor: &str, fields: &[(&str, &Option<String>)]) -> Result<(), BadReceipt> {
-    let missing: Vec<_> = fields
-        .iter()
-        .filter(|(_, value)| value.is_none())
-        .map(|(name, _)| format!("{vendor} callback failed: {name} missing"))
-        .collect();
-    if missing.is_empty() { Ok(()) } else { Err(BadReceipt::Missing(missing)) }
+pub(crate) fn missing(vendor: &str, fields: &[(&str, bool)]) -> BadReceipt {
+    let missing = fields.iter().filter(|(_, is_missing)| *is_missing);
+    BadReceipt::Missing(
+        missing.map(|(name, _)| format!("{vendor} callback failed: {name} missing")).collect(),
+    )
 }
 
 /// A JSON field as a word: a string as it is, anything else as it is written; none if absent or empty.

@@ -27,13 +27,11 @@ pub fn read_receipt(body: &[u8], accept_unsigned: bool) -> Result<ReceiptWords, 
         return Err(invalid("signature cannot be verified"));
     }
     let json = |text: &[u8]| serde_json::from_slice::<Value>(text).map_err(|_| invalid("invalid json"));
-    let message = receipt::word(&json(body)?, "Message");
-    receipt::require(NAME, &[("Message", &message)])?;
-    let event = json(message.unwrap_or_default().as_bytes())?;
-
-    let kind = receipt::word(&event, "notificationType");
-    receipt::require(NAME, &[("notificationType", &kind)])?;
-    let kind = kind.unwrap_or_default();
+    let required = |object: &Value, field: &str| {
+        receipt::word(object, field).ok_or_else(|| receipt::missing(NAME, &[(field, true)]))
+    };
+    let event = json(required(&json(body)?, "Message")?.as_bytes())?;
+    let kind = required(&event, "notificationType")?;
     if !matches!(kind.as_str(), "Delivery" | "Bounce" | "Complaint") {
         // Cut: the text goes back to the sender and into a log line.
         return Err(invalid(&format!(

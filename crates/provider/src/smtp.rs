@@ -5,7 +5,7 @@
 
 use std::time::Duration;
 
-use domain::{retry::SendFailure, status::ProviderId};
+use domain::{id::NotificationId, retry::SendFailure, status::ProviderId};
 use lettre::transport::smtp::Error;
 use serde::Deserialize;
 
@@ -73,10 +73,15 @@ impl Smtp {
         Ok(Some(Self { pool: Pool::new(server, config.pool_size, config.timeout), domain }))
     }
 
+    /// The Message-ID without its brackets.
+    pub(crate) fn reference(&self, id: NotificationId) -> String {
+        mail::message_id(id, &self.domain)
+    }
+
     pub(crate) async fn send(&self, mail: &Mail<'_>) -> Result<Accepted, SendFailure> {
         let composed = mail::compose(mail, &self.domain)?;
         self.pool.send(&composed).await?;
-        Ok(Accepted { reference: Some(composed.message_id) })
+        Ok(Accepted { reference: Some(self.reference(mail.id)) })
     }
 }
 

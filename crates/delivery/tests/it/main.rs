@@ -1,0 +1,74 @@
+//! One attempt to send, against the simulator's real sockets.
+
+#![allow(clippy::unwrap_used, reason = "tests")]
+
+mod send;
+mod simulation;
+
+use chrono::{DateTime, Utc};
+use domain::{
+    id::{NotificationId, ServiceId},
+    notification::{Notification, Sender},
+    status::{Channel, KeyType},
+    template::Personalisation,
+};
+use provider::{Config, Providers};
+use serde_json::json;
+use simulator::{Options, Simulator};
+
+fn now() -> DateTime<Utc> {
+    "2026-03-02T10:11:12Z".parse().unwrap()
+}
+
+fn text() -> Notification {
+    let personalisation = json!({"name": "Ada"});
+    Notification {
+        id: NotificationId::new(now()),
+        service_id: ServiceId::new(now()),
+        channel: Channel::Sms,
+        key_type: KeyType::Normal,
+        recipient: "07700 900123".into(),
+        normalised_recipient: "447700900123".into(),
+        international: false,
+        sender: Some("QUEUE".into()),
+        subject: None,
+        content: "Hello ((name)), it is your turn".into(),
+        personalisation: Personalisation::new(personalisation.as_object().unwrap().clone()),
+        unsubscribe_url: None,
+        service: Sender {
+            active: true,
+            name: "Queue".into(),
+            prefix_sms: true,
+            email_local_part: "queue".into(),
+        },
+        created_at: now(),
+    }
+}
+
+fn email() -> Notification {
+    Notification {
+        channel: Channel::Email,
+        recipient: "Ada@Example.com".into(),
+        normalised_recipient: "ada@example.com".into(),
+        sender: Some("desk@example.com".into()),
+        subject: Some("Your turn, ((name))".into()),
+        content: "Hello ((name))\n\n* one\n* two".into(),
+        ..text()
+    }
+}
+
+/// A simulator, and the providers pointed at it.
+async fn world(change: impl FnOnce(&mut Config)) -> (Simulator, Providers) {
+    let options = Options { record_all: true, ..Options::default() };
+    let simulator = Simulator::start(options).await.unwrap();
+    let mut config = Config::default();
+    config.mmg.url = simulator.mmg_url();
+    config.mmg.key = "key".into();
+    config.firetext.url = simulator.firetext_url();
+    config.firetext.key = "key".into();
+    config.smtp.url = format!("smtp://{}", simulator.smtp_addr()).as_str().into();
+    config.smtp.from_domain = "notify.example".into();
+    change(&mut config);
+    let providers = Providers::new(&config).unwrap();
+    (simulator, providers)
+}
