@@ -1,5 +1,7 @@
 //! Escaping for HTML, and decoding its entities the way Python does.
 
+use std::borrow::Cow;
+
 use htmlize::ENTITIES;
 
 /// Longer names are not looked at (Python's limit, one more than the longest that exists).
@@ -71,11 +73,12 @@ fn push_escaped(out: &mut String, text: &str) {
 }
 
 /// What the entity at the start of `text` (a `&`) stands for, and how many bytes it takes up.
-fn decode(text: &str, semicolon: Semicolon) -> Option<(String, usize)> {
-    let body = &text[1..];
-    match body.strip_prefix('#') {
-        Some(number) => decode_number(number, semicolon).map(|(decoded, length)| (decoded, length + 2)),
-        None => decode_name(body, semicolon).map(|(decoded, length)| (decoded, length + 1)),
+fn decode(text: &str, semicolon: Semicolon) -> Option<(Cow<'static, str>, usize)> {
+    match text.strip_prefix("&#") {
+        Some(number) => {
+            decode_number(number, semicolon).map(|(decoded, length)| (decoded.into(), length + 2))
+        }
+        None => decode_name(text, semicolon).map(|(decoded, length)| (decoded.into(), length)),
     }
 }
 
@@ -109,24 +112,26 @@ fn character(code_point: u32) -> Option<char> {
 }
 
 /// A name that HTML knows without a semicolon also counts at the start of a longer one: `&notit;` is `¬it;`.
-fn decode_name(text: &str, semicolon: Semicolon) -> Option<(String, usize)> {
-    let name_length = text
+fn decode_name(text: &str, semicolon: Semicolon) -> Option<(&'static str, usize)> {
+    let name_end = text
         .char_indices()
-        .take(NAME_LIMIT)
-        .find(|(_, c)| matches!(c, '\t' | '\n' | '\u{c}' | ' ' | '<' | '&' | '#' | ';'))
-        .map_or_else(|| text.char_indices().nth(NAME_LIMIT).map_or(text.len(), |(at, _)| at), |(at, _)| at);
-    let ends_well = text[name_length..].starts_with(';');
-    if name_length == 0 || (!ends_well && semicolon == Semicolon::Required) {
+        .skip(1)
+        .enumerate()
+        .find(|(index, (_, c))| *index == NAME_LIMIT || ends_name(*c))
+        .map_or(text.len(), |(_, (at, _))| at);
+    let ends_well = text[name_end..].starts_with(';');
+    if name_end == 1 || (!ends_well && semicolon == Semicolon::Required) {
         return None;
     }
-    // The table's keys start with `&`, and that is how the caller cut the text.
-    let longest = name_length + usize::from(ends_well);
-    let bytes = text.as_bytes();
-    (2..=longest).rev().find_map(|length| {
-        let key = [b"&", &bytes[..length]].concat();
-        let decoded = std::str::from_utf8(ENTITIES.get(key.as_slice())?).ok()?;
-        Some((decoded.to_owned(), length))
+    let longest = name_end + usize::from(ends_well);
+    (3..=longest).rev().find_map(|length| {
+        let decoded = ENTITIES.get(text.as_bytes().get(..length)?)?;
+        Some((std::str::from_utf8(decoded).ok()?, length))
     })
+}
+
+fn ends_name(c: char) -> bool {
+    matches!(c, '\t' | '\n' | '\u{c}' | ' ' | '<' | '&' | '#' | ';')
 }
 
 #[cfg(test)]

@@ -43,13 +43,23 @@ fn label_to_ascii(label: &str) -> Option<String> {
     fits(&ascii).then_some(ascii)
 }
 
-/// RFC 3491.
+/// RFC 3491, on Unicode 3.2: characters that came later are as they are, and have no direction.
 fn nameprep(label: &str) -> Option<String> {
-    let mapped = label
+    let mapped: String = label
         .chars()
         .filter(|c| !tables::commonly_mapped_to_nothing(*c))
-        .flat_map(tables::case_fold_for_nfkc);
-    let normalised: String = mapped.nfkc().collect();
+        .flat_map(tables::case_fold_for_nfkc)
+        .collect();
+    let mut normalised = String::with_capacity(mapped.len());
+    for run in mapped.split_inclusive(tables::unassigned_code_point) {
+        match run.chars().next_back().filter(|c| tables::unassigned_code_point(*c)) {
+            Some(later) => {
+                normalised.extend(run[..run.len() - later.len_utf8()].nfkc());
+                normalised.push(later);
+            }
+            None => normalised.extend(run.nfkc()),
+        }
+    }
     let is_fine = !normalised.chars().any(is_prohibited) && has_one_direction(&normalised);
     is_fine.then_some(normalised)
 }
@@ -67,11 +77,13 @@ fn is_prohibited(c: char) -> bool {
 
 /// A label with a letter written from right to left has none written the other way, and one at each end.
 fn has_one_direction(label: &str) -> bool {
-    if !label.chars().any(tables::bidi_r_or_al) {
+    let right_to_left = |c: char| tables::bidi_r_or_al(c) && !tables::unassigned_code_point(c);
+    let left_to_right = |c: char| tables::bidi_l(c) && !tables::unassigned_code_point(c);
+    if !label.chars().any(right_to_left) {
         return true;
     }
     let ends = [label.chars().next(), label.chars().next_back()];
-    !label.chars().any(tables::bidi_l) && ends.into_iter().flatten().all(tables::bidi_r_or_al)
+    !label.chars().any(left_to_right) && ends.into_iter().flatten().all(right_to_left)
 }
 
 #[cfg(test)]
@@ -84,6 +96,8 @@ mod tests {
             ("example.com", Some("example.com")),
             ("例え.テスト", Some("xn--r8jz45g.xn--zckzah")),
             ("Straße。de", Some("strasse.de")),
+            // A letter from right to left, but Unicode 3.2 does not know it.
+            ("a\u{620}b.com", Some("xn--ab-qsd.com")),
             ("xn--bücher.com", None),
             ("א1.com", None),
             (".com", None),

@@ -329,3 +329,38 @@ fn is_drama_number(number: &Parsed) -> bool {
         .strip_prefix("7700")
         .is_some_and(|rest| rest.starts_with(|c: char| c.is_ascii_digit()))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn permissions_are_those_of_the_service() {
+        let cases = [
+            ("07700 900123", Ok(()), Ok(())),
+            ("+44 7797 292290", Ok(()), Ok(())),
+            ("020 7946 0958", Err(PhoneError::NotAUkMobile), Ok(())),
+            ("+33 6 12 34 56 78", Err(PhoneError::NotAUkMobile), Ok(())),
+            ("+870 773111632", Err(PhoneError::NotAUkMobile), Err(PhoneError::UnsupportedCountryCode)),
+        ];
+        let all = SmsPermissions { international: true, uk_landline: true };
+        for (raw, with_none, with_all) in cases {
+            let number = PhoneNumber::parse(raw).unwrap();
+            assert_eq!(number.permitted(SmsPermissions::default()), with_none, "{raw}");
+            assert_eq!(number.permitted(all), with_all, "{raw}");
+        }
+    }
+
+    #[test]
+    fn places_in_the_north_american_plan_have_their_own_price() {
+        let (us, bahamas) =
+            (PhoneNumber::parse("12025550123").unwrap(), PhoneNumber::parse("+12423591234").unwrap());
+        assert_eq!((us.country_prefix(), us.rate_multiplier()), ("1", 1));
+        assert_eq!((bahamas.country_prefix(), bahamas.rate_multiplier()), ("1242", 3));
+    }
+
+    #[test]
+    fn debug_shows_no_number() {
+        assert_eq!(format!("{:?}", PhoneNumber::parse("07700900123")), "Ok(PhoneNumber(…))");
+    }
+}

@@ -3,6 +3,7 @@
 //! A vector test calls [`check`] with the file's name, which cases are its own, and a function from a case's input to
 //! what the code under test makes of it, in the shape of the case's `expect`.
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 
 use domain::template::Personalisation;
@@ -30,7 +31,10 @@ pub(crate) fn check(file: &str, is_mine: impl Fn(&Value) -> bool, produce: impl 
             ));
         }
     }
-    println!("{file}: {hits} of {}", cases.len());
+    // Several tests share the file of limits, each with its kinds.
+    let kinds: BTreeSet<&str> = cases.iter().filter_map(|case| case["input"]["kind"].as_str()).collect();
+    let kinds: String = kinds.iter().map(|kind| format!(" {kind}")).collect();
+    println!("{file}{kinds}: {hits} of {}", cases.len());
     let shown = misses.iter().take(20).map(String::as_str).collect::<Vec<_>>().join("\n");
     assert!(misses.is_empty(), "{file}: {} unexpected\n{shown}", misses.len());
 }

@@ -54,12 +54,11 @@ fn phone_limits() {
 }
 
 fn phone_case(input: &Value, is_contact: bool) -> Value {
-    let refused = |stage: &str, error: PhoneError| json!({"error": error.message(), "code": error.code(), "api_error": error.api_message(), "stage": stage});
     let raw = string(input, "number");
     let parsed = if is_contact { PhoneNumber::parse_contact(&raw) } else { PhoneNumber::parse(&raw) };
     let number = match parsed {
         Ok(number) => number,
-        Err(error) => return refused("parse", error),
+        Err(error) => return refused_phone("parse", error),
     };
     let mut produced = json!({
         "normalised": number.normalised(),
@@ -75,7 +74,7 @@ fn phone_case(input: &Value, is_contact: bool) -> Value {
         uk_landline: flag(input, "allow_uk_landline"),
     };
     if let Err(error) = number.permitted(permissions) {
-        return refused("permission", error);
+        return refused_phone("permission", error);
     }
     produced["international"] = json!(number.is_international());
     produced["crown_dependency"] = json!(number.is_crown_dependency());
@@ -83,6 +82,15 @@ fn phone_case(input: &Value, is_contact: bool) -> Value {
     produced["rate_multiplier"] = json!(number.rate_multiplier());
     produced["numeric_sender"] = json!(number.needs_numeric_sender());
     produced
+}
+
+fn refused_phone(stage: &str, error: PhoneError) -> Value {
+    json!({
+        "error": error.message(),
+        "code": error.code(),
+        "api_error": error.api_message(),
+        "stage": stage,
+    })
 }
 
 #[test]
