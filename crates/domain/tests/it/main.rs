@@ -1,5 +1,6 @@
 //! `domain` against GOV.UK Notify's published behaviour (`vectors`) and against any input at all (`properties`).
 
+mod email;
 mod known_differences;
 mod properties;
 mod reader;

@@ -1,0 +1,163 @@
+//! Markdown as the HTML of a mail: every style inline, lists in tables, because that is what mail programs understand.
+//!
+//! Texts come in escaped. What goes into attributes is made safe for them here: nothing from outside opens a tag or
+//! leaves an attribute.
+
+use std::fmt::Write as _;
+
+use super::{Block, Inline, Level};
+use crate::whitespace::is_space;
+
+const HEADING_ONE: &str = "Margin: 0 0 15px 0; padding: 10px 0 0 0; font-size: 27px; line-height: 35px; font-weight: bold; color: #0B0C0C;";
+const HEADING_TWO: &str = "Margin: 0 0 15px 0; padding: 10px 0 0 0; font-size: 19px; line-height: 25px; font-weight: bold; color: #0B0C0C;";
+const PARAGRAPH: &str = "Margin: 0 0 20px 0; font-size: 19px; line-height: 25px; color: #0B0C0C;";
+const LIST_TABLE: &str = "padding: 0 0 20px 0;";
+const LIST_CELL: &str = "font-family: Helvetica, Arial, sans-serif;";
+const LIST: &str = "Margin: 0 0 0 20px; padding: 0;";
+const ITEM: &str =
+    "Margin: 5px 0 5px; padding: 0 0 0 5px; font-size: 19px;line-height: 25px; color: #0B0C0C;";
+const INSET_SPACE: &str = "Margin: 0 0 20px 0;";
+const INSET: &str = "Margin: 0; border-left: 10px solid #B1B4B6;padding: 15px 0 0.1px 15px; font-size: 19px; line-height: 25px;";
+const RULE: &str = "border: 0; height: 1px; background: #B1B4B6; Margin: 30px 0 30px 0;";
+const LINK: &str = "word-wrap: break-word; color: #1D70B8;";
+
+pub(crate) fn render(blocks: &[Block<Vec<Inline>>]) -> String {
+    let mut out = String::new();
+    push_blocks(&mut out, blocks);
+    out
+}
+
+fn push_blocks(out: &mut String, blocks: &[Block<Vec<Inline>>]) {
+    for block in blocks {
+        match block {
+            Block::Gap => out.push_str("<br>"),
+            Block::Rule => out.extend(["<hr style=\"", RULE, "\">"]),
+            Block::Heading(Level::One, text) => {
+                out.extend(["<h2 style=\"", HEADING_ONE, "\">"]);
+                push_inlines(out, text);
+                out.push_str("</h2>");
+            }
+            Block::Heading(Level::Two, text) => {
+                out.extend(["<h3 style=\"", HEADING_TWO, "\">"]);
+                push_inlines(out, text);
+                out.push_str("</h3>");
+            }
+            Block::Paragraph(text) => push_paragraph(out, text),
+            Block::Text(text) => push_inlines(out, text),
+            Block::Verbatim(text) => out.push_str(text),
+            Block::Inset(blocks) => {
+                out.extend(["<div style=\"", INSET_SPACE, "\"><blockquote style=\"", INSET, "\">"]);
+                push_blocks(out, blocks);
+                out.push_str("</blockquote></div>");
+            }
+            Block::Footnote { blocks, .. } => push_blocks(out, blocks),
+            Block::List { ordered, items } => push_list(out, *ordered, items),
+        }
+    }
+}
+
+fn push_paragraph(out: &mut String, pieces: &[Inline]) {
+    let mut text = String::new();
+    push_inlines(&mut text, pieces);
+    if !text.trim_matches(is_space).is_empty() {
+        out.extend(["<p style=\"", PARAGRAPH, "\">", &text, "</p>"]);
+    }
+}
+
+fn push_list(out: &mut String, ordered: bool, items: &[Vec<Block<Vec<Inline>>>]) {
+    let (element, bullet) = if ordered { ("ol", "decimal") } else { ("ul", "disc") };
+    out.extend([
+        "<table role=\"presentation\" style=\"",
+        LIST_TABLE,
+        "\"><tr><td style=\"",
+        LIST_CELL,
+        "\"><",
+    ]);
+    out.extend([element, " style=\"", LIST, " list-style-type: ", bullet, ";\">"]);
+    for item in items {
+        out.extend(["<li style=\"", ITEM, "\">", render(item).trim_matches(is_space), "</li>"]);
+    }
+    out.extend(["</", element, "></td></tr></table>"]);
+}
+
+fn push_inlines(out: &mut String, pieces: &[Inline]) {
+    for piece in pieces {
+        match piece {
+            Inline::Text(text) => out.push_str(text),
+            Inline::LineBreak => out.push_str("<br>"),
+            Inline::Url(url) => push_link(out, url, None, url),
+            Inline::Link { target, title, text } => {
+                let target = with_angles(target);
+                let mut shown = String::new();
+                push_inlines(&mut shown, text);
+                // A link without a text shows where it leads.
+                let shown = if shown.is_empty() { &target } else { &shown };
+                push_link(out, &target, title.as_deref(), shown);
+            }
+        }
+    }
+}
+
+/// A target in angle brackets loses them, which the mark of a placeholder without a value must not.
+fn with_angles(target: &str) -> String {
+    if target.starts_with("span class='placeholder") && target.ends_with("</span") {
+        format!("<{target}>")
+    } else {
+        target.to_owned()
+    }
+}
+
+fn push_link(out: &mut String, target: &str, title: Option<&str>, shown: &str) {
+    out.extend(["<a style=\"", LINK, "\" href=\""]);
+    push_target(out, target);
+    if let Some(title) = title.filter(|title| !title.is_empty()) {
+        out.extend(["\" title=\"", &title.replace('"', "&quot;")]);
+    }
+    out.extend(["\">", shown, "</a>"]);
+}
+
+/// Percent-encoded, and with a harmless scheme: `javascript:` leads to a host of that name.
+fn push_target(out: &mut String, target: &str) {
+    const SCHEMES: [&str; 6] = ["ftp:", "file:", "http:", "https:", "mailto:", "tel:"];
+    let has_scheme =
+        |scheme: &&str| target.get(..scheme.len()).is_some_and(|start| start.eq_ignore_ascii_case(scheme));
+    if !SCHEMES.iter().any(has_scheme) {
+        out.push_str("http://");
+    }
+    for byte in target.bytes() {
+        if byte.is_ascii_alphanumeric() || b"_.-~:/?#=&;%".contains(&byte) {
+            out.push(char::from(byte));
+        } else {
+            // Writing to a String cannot fail.
+            let _ = write!(out, "%{byte:02X}");
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn targets_are_harmless() {
+        for (target, written) in [
+            ("https://a.b/c d?e=f&amp;g#h", "https://a.b/c%20d?e=f&amp;g#h"),
+            ("HTTPS://A.B", "HTTPS://A.B"),
+            ("javascript:alert('x')", "http://javascript:alert%28%27x%27%29"),
+            ("data:text/html,<b>", "http://data:text/html%2C%3Cb%3E"),
+            ("\" onclick=\"x", "http://%22%20onclick=%22x"),
+            ("é", "http://%C3%A9"),
+            ("", "http://"),
+        ] {
+            let mut out = String::new();
+            push_target(&mut out, target);
+            assert_eq!(out, written, "{target}");
+        }
+    }
+
+    #[test]
+    fn a_title_stays_in_its_attribute() {
+        let blocks = super::super::parse("[a](b \"c\" onclick=\"d\")");
+        assert!(render(&blocks).contains("title=\"c&quot; onclick=&quot;d\">a</a>"));
+    }
+}

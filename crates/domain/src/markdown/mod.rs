@@ -1,0 +1,74 @@
+//! The Markdown of e-mails: a dialect of its own, older than CommonMark, that people's templates are written in.
+//!
+//! Headings (`#`, `##` or underlined), lists (`*`, `-`, `•`, `1.`), insets (`^`), rules (`---`), links and bare URLs.
+//! Emphasis, code and quotes with `>` mean nothing and show as typed; images, tables and footnote marks are dropped.
+//! What counts as what is as the Python library mistune 0.8.4 has it, down to its surprises, because templates rely on
+//! them. [`parse`] takes a text apart into [`Block`]s and [`Inline`]s; [`html`] and [`plain`] write them out.
+//!
+//! Any text is Markdown: nothing here fails, and nothing takes more than linear time. Three limits keep it so, which
+//! no sensible mail reaches: [`MAX_DEPTH`], [`label::LIMIT`] and [`tag::LIMIT`].
+
+mod block;
+mod block_rules;
+mod brackets;
+mod definition;
+mod fence;
+pub(crate) mod html;
+mod inline;
+mod label;
+mod list;
+pub(crate) mod plain;
+mod source;
+mod tag;
+
+/// How deep lists, insets and links may be nested, each for itself; what is deeper is text.
+const MAX_DEPTH: usize = 6;
+
+/// A part of a mail that stands by itself. `T` is what its texts are made of.
+pub(crate) enum Block<T> {
+    /// Empty lines at the start, or within a list item.
+    Gap,
+    Rule,
+    Heading(Level, T),
+    Paragraph(T),
+    /// The text of a list item that needs no paragraph around it.
+    Text(T),
+    /// Shown as it is: code, or a block of HTML tags.
+    Verbatim(String),
+    Inset(Vec<Block<T>>),
+    List {
+        ordered: bool,
+        items: Vec<Vec<Block<T>>>,
+    },
+    /// Moves to the end of the mail if something refers to it, else it is dropped.
+    Footnote {
+        label: String,
+        blocks: Vec<Block<T>>,
+    },
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Level {
+    One,
+    Two,
+}
+
+/// A piece of a line.
+pub(crate) enum Inline {
+    /// Escaped for HTML.
+    Text(String),
+    LineBreak,
+    /// A URL in the middle of the text.
+    Url(String),
+    Link {
+        target: String,
+        title: Option<String>,
+        text: Vec<Inline>,
+    },
+}
+
+/// Takes a whole mail apart.
+pub(crate) fn parse(text: &str) -> Vec<Block<Vec<Inline>>> {
+    let (blocks, definitions) = block::parse(&source::tidied(text));
+    inline::resolve(blocks, &definitions)
+}
