@@ -5,7 +5,7 @@ use hyper::{
     HeaderMap, StatusCode,
     header::{ACCEPT, CACHE_CONTROL, CONTENT_SECURITY_POLICY, HeaderValue, LOCATION},
 };
-use maud::{DOCTYPE, Markup, PreEscaped, html};
+use maud::{DOCTYPE, Markup, html};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
@@ -28,6 +28,9 @@ const REFRESH: &str = "5";
 /// Nothing but our own style and script; a mail's frame inherits this, so that its pictures and scripts are not loaded either.
 const POLICY: &str = "default-src 'none'; style-src 'self' 'unsafe-inline'; script-src 'self'; connect-src 'self'; \
                       img-src data:; form-action 'self'; base-uri 'none'; frame-ancestors 'none'";
+
+const CONTROL_EXAMPLE: &str = r#"curl -d '{"latency_ms": 50, "mmg": {"outage": true}}' http://…/control
+curl -d '{"error_rate": 0.1, "receipts": false, "receipt_delay_ms": 2000, "receipt_jitter_ms": 500}' http://…/control"#;
 
 /// What a reader of the page asks for.
 #[derive(Debug, Default, Deserialize)]
@@ -173,7 +176,7 @@ fn tile(provider: Provider, calls: Calls, behaviour: &Behaviour) -> Markup {
             h2 { (title(provider)) }
             p.number { (calls.accepted) span { " accepted" } }
             p.detail {
-                @if not_accepted > 0 { (not_accepted) " not" } @else { "none refused" }
+                (not_accepted) " not accepted"
             }
             @if *behaviour != Behaviour::default() {
                 ul.flags {
@@ -244,7 +247,7 @@ fn article(message: &Message) -> Markup {
         article #{ "m" (message.id) } data-state=(format!("{:?}", message.receipt)) {
             header {
                 span class={ "kind " (message.provider.name()) } { @if is_mail { "Mail" } @else { "Text · " (title(message.provider)) } }
-                h3 { span.visually-hidden { "To " } (message.to) }
+                h2 { span.visually-hidden { "To " } (message.to) }
                 (state(message))
                 time datetime=(time.to_rfc3339()) title=(time.format("%-d %B %Y, %H:%M:%S UTC")) {
                     @if time.date_naive() != now().date_naive() { (time.format("%-d %b ")) }
@@ -324,7 +327,7 @@ fn magic() -> Markup {
             }
             details {
                 summary { "Change how the providers behave" }
-                pre { (PreEscaped("")) "curl -d '{\"latency_ms\": 50, \"mmg\": {\"outage\": true}}' …/control" }
+                pre { (CONTROL_EXAMPLE) }
             }
         }
     }

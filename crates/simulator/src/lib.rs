@@ -168,9 +168,9 @@ impl Simulator {
         messages
     }
 
-    /// Calls and acceptances for one reference. Always zero unless [`Options::record_all`] is on.
+    /// Calls and acceptances for one reference; `None` unless [`Options::record_all`] is on.
     #[must_use]
-    pub fn reference_calls(&self, reference: &str) -> ReferenceCalls {
+    pub fn reference_calls(&self, reference: &str) -> Option<ReferenceCalls> {
         self.shared.record.reference_calls(reference)
     }
 

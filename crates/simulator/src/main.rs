@@ -1,6 +1,6 @@
 //! The simulator as a process: reads the command line, prints its addresses in one line, runs until told to stop.
 
-use std::io;
+use std::io::{self, IsTerminal as _, Write as _};
 
 use clap::Parser;
 use simulator::{Options, Simulator, scenario};
@@ -21,7 +21,11 @@ struct Arguments {
 fn main() -> io::Result<()> {
     let Arguments { threads, options } = Arguments::parse();
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
-    tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr).init();
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_ansi(io::stderr().is_terminal())
+        .with_writer(io::stderr)
+        .init();
     let runtime =
         tokio::runtime::Builder::new_multi_thread().worker_threads(threads.max(1)).enable_all().build()?;
     runtime.block_on(run(options))
@@ -30,7 +34,7 @@ fn main() -> io::Result<()> {
 async fn run(options: Options) -> io::Result<()> {
     let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
     let simulator = Simulator::start(options).await?;
-    println!("simulator ready: http={} smtp={}", simulator.http_addr(), simulator.smtp_addr());
+    writeln!(io::stdout(), "simulator ready: http={} smtp={}", simulator.http_addr(), simulator.smtp_addr())?;
     tokio::select! {
         _ = terminate.recv() => {}
         _ = interrupt.recv() => {}

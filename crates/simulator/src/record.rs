@@ -320,10 +320,10 @@ impl Record {
         Counts { mmg, firetext, email, receipts: book.receipts, references, duplicates }
     }
 
-    /// Calls about a reference; zeros when it was never seen, or when references are not recorded.
-    pub(crate) fn reference_calls(&self, reference: &str) -> ReferenceCalls {
+    /// Calls about a reference; `None` when references are not recorded.
+    pub(crate) fn reference_calls(&self, reference: &str) -> Option<ReferenceCalls> {
         let book = self.book();
-        book.references.as_ref().and_then(|all| all.get(reference)).copied().unwrap_or_default()
+        book.references.as_ref().map(|all| all.get(reference).copied().unwrap_or_default())
     }
 
     /// Forgets everything, but goes on counting ids, so that a receipt still under way finds no stranger's message.
@@ -436,9 +436,11 @@ mod tests {
         }
         record.about("c");
         assert_eq!((record.counts().references, record.counts().duplicates), (Some(3), Some(1)));
-        assert_eq!(record.reference_calls("b"), ReferenceCalls { calls: 3, accepted: 3 });
-        assert_eq!(record.reference_calls("c"), ReferenceCalls { calls: 2, accepted: 1 });
-        assert_eq!(Record::new(10, false).counts().duplicates, None);
+        assert_eq!(record.reference_calls("b"), Some(ReferenceCalls { calls: 3, accepted: 3 }));
+        assert_eq!(record.reference_calls("c"), Some(ReferenceCalls { calls: 2, accepted: 1 }));
+        assert_eq!(record.reference_calls("d"), Some(ReferenceCalls::default()));
+        let forgetful = Record::new(10, false);
+        assert_eq!((forgetful.counts().duplicates, forgetful.reference_calls("a")), (None, None));
     }
 
     #[test]

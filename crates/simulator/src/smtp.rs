@@ -97,9 +97,7 @@ impl<'a> Session<'a> {
         self.line(&format!("220 {NAME} ESMTP"));
         let mut chunk = vec![0; CHUNK];
         loop {
-            if stream.write_all(&self.replies).await.is_err() {
-                return;
-            }
+            let Ok(Ok(())) = timeout(IDLE, stream.write_all(&self.replies)).await else { return };
             self.replies.clear();
             let read = tokio::select! {
                 () = self.shared.stop.cancelled() => None,
@@ -114,7 +112,7 @@ impl<'a> Session<'a> {
                 Then::Continue => {}
                 Then::Drop => return,
                 Then::Close => {
-                    let _ = stream.write_all(&self.replies).await;
+                    let _ = timeout(IDLE, stream.write_all(&self.replies)).await;
                     return;
                 }
             }
