@@ -18,6 +18,7 @@ pub mod phone;
 pub mod python;
 pub mod receipt;
 pub mod retry;
+pub mod sender_name;
 pub mod sms;
 pub mod status;
 pub mod template;
