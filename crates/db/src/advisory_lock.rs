@@ -10,6 +10,8 @@ use crate::{
 
 /// Who does the periodic tasks.
 pub const SCHEDULER: i64 = 0x7069_6c6c_6172; // "pillar"
+/// Who changes the schema, or seeds: several may be started at once.
+pub const MIGRATION: i64 = 0x6d69_6772_6174; // "migrat"
 
 /// A held lock, with the connection that holds it.
 pub struct Held {

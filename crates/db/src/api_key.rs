@@ -59,6 +59,43 @@ pub fn visible(
     Ok(rows.into_iter().map(key).collect())
 }
 
+/// A key as the operator sees it.
+#[derive(Clone, Debug)]
+pub struct KeyRow {
+    pub id: ApiKeyId,
+    pub name: String,
+    pub key_type: KeyType,
+    pub created_at: DateTime<Utc>,
+    pub revoked_at: Option<DateTime<Utc>>,
+}
+
+/// Every key that a service ever had, oldest first.
+///
+/// # Errors
+/// When the query fails.
+pub fn list(conn: &mut PgConnection, service: ServiceId) -> QueryResult<Vec<KeyRow>> {
+    type Row = (Uuid, String, PgKeyType, DateTime<Utc>, Option<DateTime<Utc>>);
+    let rows: Vec<Row> = api_keys::table
+        .filter(api_keys::service_id.eq(service.0))
+        .order((api_keys::created_at, api_keys::id))
+        .select((
+            api_keys::id,
+            api_keys::name,
+            api_keys::key_type,
+            api_keys::created_at,
+            api_keys::revoked_at,
+        ))
+        .load(conn)?;
+    let key = |(id, name, key_type, created_at, revoked_at): Row| KeyRow {
+        id: id.into(),
+        name,
+        key_type: key_type.0,
+        created_at,
+        revoked_at,
+    };
+    Ok(rows.into_iter().map(key).collect())
+}
+
 /// Stores a key; one with this id stays as it is.
 ///
 /// # Errors
