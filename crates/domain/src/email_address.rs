@@ -44,6 +44,13 @@ impl EmailAddress {
         &self.address
     }
 
+    /// As it is written on the wire: the local part as given, the host in punycode.
+    #[must_use]
+    pub fn in_ascii(&self) -> String {
+        let (local, host) = self.address.split_once('@').expect("parsed: there is one @");
+        format!("{local}@{}", idna_2003::to_ascii(host).expect("parsed: the host can be encoded"))
+    }
+
     /// Lower-cased: what is sent to and compared.
     #[must_use]
     pub fn normalised(&self) -> &str {
@@ -97,6 +104,17 @@ mod tests {
         let address = EmailAddress::parse(" Rosa\u{200b}@Example.COM\n").unwrap();
         assert_eq!((address.as_given(), address.normalised()), ("Rosa@Example.COM", "rosa@example.com"));
         assert_eq!(format!("{address:?}"), "EmailAddress(…)");
+    }
+
+    #[test]
+    fn on_the_wire_the_host_is_punycode() {
+        for (given, wire) in [
+            ("Ada.O'Hara+tag@bücher.example", "Ada.O'Hara+tag@xn--bcher-kva.example"),
+            ("ada@straße.example", "ada@strasse.example"),
+            (".ada.@example.com", ".ada.@example.com"),
+        ] {
+            assert_eq!(EmailAddress::parse(given).unwrap().in_ascii(), wire);
+        }
     }
 
     #[test]
