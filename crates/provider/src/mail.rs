@@ -3,7 +3,7 @@
 //! Nothing that a service or a caller wrote can add a header: names and subjects become one line, addresses and links
 //! are taken only if they hold nothing but the characters of their kind.
 
-use domain::{id::NotificationId, retry::SendFailure};
+use domain::{email_address::EmailAddress, id::NotificationId, retry::SendFailure};
 use lettre::{
     Address, Message,
     address::Envelope,
@@ -88,24 +88,12 @@ fn rejected(what: &str) -> SendFailure {
     SendFailure::Rejected(format!("cannot compose the e-mail: {what} is not usable"))
 }
 
-/// An address of the wire contract's shape, its host in punycode. Wider than lettre's own idea of one: a dot may begin
-/// or end the local part, as some companies allow, and the local part may be long.
+/// An address as the platform takes them, which is wider than lettre's own idea of one: a dot may begin or end the local
+/// part, as some companies allow, and the local part may be long.
 fn address(text: &str) -> Option<Address> {
-    let (local, host) = text.rsplit_once('@')?;
-    let may_stand = |c: char| c.is_ascii_alphanumeric() || ".!#$%&'*+/=?^_`{|}~-".contains(c);
-    if local.is_empty() || !local.chars().all(may_stand) {
-        return None;
-    }
-    let host = ascii_host(host)?;
+    let address = EmailAddress::parse(text).ok()?.in_ascii();
+    let (local, host) = address.rsplit_once('@')?;
     Some(Address::new_dangerous(local, host))
-}
-
-/// A host name in ASCII.
-pub(crate) fn ascii_host(host: &str) -> Option<String> {
-    let host = idna::domain_to_ascii(host).ok()?;
-    let may_stand = |c: char| c.is_ascii_alphanumeric() || c == '.' || c == '-';
-    let usable = !host.is_empty() && host.len() <= 253 && host.chars().all(may_stand);
-    usable.then_some(host)
 }
 
 /// Something that can stand between angle brackets on a header line.

@@ -67,10 +67,12 @@ impl Smtp {
         if !config::takes_part(ID, config.active, ("url", &config.url), config.weight)? {
             return Ok(None);
         }
-        let domain = mail::ascii_host(&config.from_domain)
-            .ok_or_else(|| ConfigError::new(ID, "from_domain", "not a domain name"))?;
+        if !is_host(&config.from_domain) {
+            return Err(ConfigError::new(ID, "from_domain", "not a domain name in ASCII"));
+        }
         let server = Server::parse(config.url.expose()).map_err(|e| ConfigError::new(ID, "url", e))?;
-        Ok(Some(Self { pool: Pool::new(server, config.pool_size, config.timeout), domain }))
+        let pool = Pool::new(server, config.pool_size, config.timeout);
+        Ok(Some(Self { pool, domain: config.from_domain.clone() }))
     }
 
     /// The Message-ID without its brackets.
@@ -83,6 +85,12 @@ impl Smtp {
         self.pool.send(&composed).await?;
         Ok(Accepted { reference: Some(self.reference(mail.id)) })
     }
+}
+
+fn is_host(text: &str) -> bool {
+    !text.is_empty()
+        && text.split('.').all(|label| !label.is_empty())
+        && text.chars().all(|c| c.is_ascii_alphanumeric() || c == '.' || c == '-')
 }
 
 /// What a failed dialogue means: who is to blame depends on where it failed.
@@ -158,7 +166,10 @@ mod tests {
                 ..Config::default()
             })
         };
-        assert_eq!(domain("bücher.example").unwrap().unwrap().domain, "xn--bcher-kva.example");
-        assert!(domain("a b").is_err());
+        assert_eq!(domain("xn--bcher-kva.example").unwrap().unwrap().domain, "xn--bcher-kva.example");
+        assert!(domain("localhost").is_ok());
+        for bad in ["", "a b", "bücher.example", "a..b", ".a", "a\r\nb"] {
+            assert!(domain(bad).is_err(), "{bad:?}");
+        }
     }
 }
