@@ -10,7 +10,7 @@ use domain::{
     id::{NotificationId, ReceiptId},
     notification::{Attempt, Notification, Outcome, Sender},
     retry::{Next, RetryPolicy, SendFailure},
-    status::{Status, Trigger},
+    status::{ProviderId, Status, Trigger},
     template::Personalisation,
     wakeup::{Kind, WakeUp},
 };
@@ -124,7 +124,7 @@ fn load(
             Some(_) | None => stale.push(lease),
         }
     }
-    due::finish(conn, stale)?;
+    due::finish(conn, &stale)?;
     Ok(())
 }
 
@@ -237,84 +237,80 @@ statement! {
 /// (receipts made up for test keys).
 ///
 /// # Errors
-/// When a query fails; then nothing is written, the leases end by themselves, and the work is done again.
+/// When a query fails; then nothing is written, or nobody knows (a connection lost during the commit). Try again for as long
+/// as it takes: until it is written, the end of the lease means a second send.
 pub fn settle(
     conn: &mut PgConnection,
-    settlements: Vec<Settlement>,
+    settlements: &[Settlement],
     policy: &RetryPolicy,
 ) -> QueryResult<Vec<WakeUp>> {
     conn.transaction(|conn| {
-        record_attempts(conn, &settlements)?;
+        record_attempts(conn, settlements)?;
         let (mut handed_over, mut given_up, mut later, mut simulated) = (vec![], vec![], vec![], vec![]);
-        for Settlement { lease, attempt, at } in settlements {
-            match attempt.outcome {
+        for settlement @ Settlement { lease, attempt, at } in settlements {
+            match &attempt.outcome {
                 Outcome::HandedOver { status, provider_reference, simulated_receipt } => {
-                    if let Some(words) = simulated_receipt {
+                    if let Some(words) = simulated_receipt.clone() {
                         simulated.push(receipt::NewReceipt {
-                            id: ReceiptId::new(at),
+                            id: ReceiptId::new(*at),
                             words,
-                            received_at: at,
+                            received_at: *at,
                         });
                     }
-                    let (provider, units) = (attempt.provider, attempt.billable_units);
-                    handed_over.push((lease, status, provider, provider_reference, units, at));
+                    handed_over.push((settlement, *status, provider_reference.as_deref()));
                 }
-                Outcome::Refused(_) => given_up.push((lease, attempt.billable_units, at)),
-                Outcome::Failed(failure) => match policy.after(lease.failures(), &failure) {
+                Outcome::Refused(_) => given_up.push(settlement),
+                Outcome::Failed(failure) => match policy.after(lease.failures(), failure) {
                     Next::Retry { after, failures } => {
-                        let due_at = at + TimeDelta::from_std(after).unwrap_or(TimeDelta::MAX);
+                        let due_at = *at + TimeDelta::from_std(after).unwrap_or(TimeDelta::MAX);
                         later.push(Later { lease, due_at, failures });
                     }
-                    Next::GiveUp => given_up.push((lease, attempt.billable_units, at)),
+                    Next::GiveUp => given_up.push(settlement),
                 },
             }
         }
         hand_over(conn, handed_over)?;
-        give_up(conn, given_up)?;
-        due::postpone(conn, later)?;
+        give_up(conn, &given_up)?;
+        due::postpone(conn, &later)?;
         let stored = receipt::store(conn, &simulated)?;
         Ok(stored.into_iter().flatten().collect())
     })
 }
 
-type HandedOver = (Lease, Status, Option<domain::status::ProviderId>, Option<String>, i32, DateTime<Utc>);
-
 /// The provider has it, whoever holds the lease by now: the row says so in any case.
-fn hand_over(conn: &mut PgConnection, mut rows: Vec<HandedOver>) -> QueryResult<()> {
+fn hand_over(conn: &mut PgConnection, mut rows: Vec<(&Settlement, Status, Option<&str>)>) -> QueryResult<()> {
     if rows.is_empty() {
         return Ok(());
     }
     // In one order, so that two settles (or a settle and a receipt) never wait for each other in a circle.
-    rows.sort_by_key(|row| row.0.subject());
+    rows.sort_by_key(|row| row.0.lease.subject());
     HandOver {
         from: words(Trigger::HandedOver),
-        ids: rows.iter().map(|row| row.0.subject()).collect(),
+        ids: rows.iter().map(|row| row.0.lease.subject()).collect(),
         statuses: rows.iter().map(|row| row.1.as_str()).collect(),
-        providers: rows.iter().map(|row| row.2.map(domain::status::ProviderId::as_str)).collect(),
-        references: rows.iter().map(|row| row.3.as_deref()).collect(),
-        units: rows.iter().map(|row| row.4).collect(),
-        ats: rows.iter().map(|row| row.5).collect(),
+        providers: rows.iter().map(|row| row.0.attempt.provider.map(ProviderId::as_str)).collect(),
+        references: rows.iter().map(|row| row.2).collect(),
+        units: rows.iter().map(|row| row.0.attempt.billable_units).collect(),
+        ats: rows.iter().map(|row| row.0.at).collect(),
         _binds: std::marker::PhantomData,
     }
     .execute(conn)?;
-    due::finish(conn, rows.into_iter().map(|row| row.0).collect())?;
+    due::finish(conn, rows.iter().map(|row| &row.0.lease))?;
     Ok(())
 }
 
 /// Only while the lease is still ours: somebody else may be about to succeed.
-fn give_up(conn: &mut PgConnection, rows: Vec<(Lease, i32, DateTime<Utc>)>) -> QueryResult<()> {
-    let notes: Vec<(Uuid, i32, DateTime<Utc>)> =
-        rows.iter().map(|(lease, units, at)| (lease.subject(), *units, *at)).collect();
-    let gone = due::finish(conn, rows.into_iter().map(|row| row.0).collect())?;
-    let mut ours: Vec<_> = notes.into_iter().filter(|(id, ..)| gone.contains(id)).collect();
+fn give_up(conn: &mut PgConnection, rows: &[&Settlement]) -> QueryResult<()> {
+    let gone = due::finish(conn, rows.iter().map(|row| &row.lease))?;
+    let mut ours: Vec<_> = rows.iter().filter(|row| gone.contains(&row.lease.subject())).collect();
     if ours.is_empty() {
         return Ok(());
     }
-    ours.sort_by_key(|row| row.0);
+    ours.sort_by_key(|row| row.lease.subject());
     GiveUp {
-        ids: ours.iter().map(|row| row.0).collect(),
-        units: ours.iter().map(|row| row.1).collect(),
-        ats: ours.iter().map(|row| row.2).collect(),
+        ids: ours.iter().map(|row| row.lease.subject()).collect(),
+        units: ours.iter().map(|row| row.attempt.billable_units).collect(),
+        ats: ours.iter().map(|row| row.at).collect(),
         from: words(Trigger::GaveUp),
         _binds: std::marker::PhantomData,
     }
@@ -332,10 +328,7 @@ fn record_attempts(conn: &mut PgConnection, settlements: &[Settlement]) -> Query
     RecordAttempts {
         ids: settlements.iter().map(|s| s.lease.subject()).collect(),
         ats: settlements.iter().map(|s| s.at).collect(),
-        providers: settlements
-            .iter()
-            .map(|s| s.attempt.provider.map(domain::status::ProviderId::as_str))
-            .collect(),
+        providers: settlements.iter().map(|s| s.attempt.provider.map(ProviderId::as_str)).collect(),
         took: settlements
             .iter()
             .map(|s| i32::try_from(s.attempt.took.as_millis()).unwrap_or(i32::MAX))

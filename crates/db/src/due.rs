@@ -40,7 +40,8 @@ use crate::statement::statement;
 /// A message that nobody followed for this long is taken for lost and published again.
 pub const REWAKE_AFTER: Duration = Duration::from_secs(60);
 
-/// Who holds a row, until when. Can only come from a claim, and is used up by a settle.
+/// Who holds a row, until when. Can only come from a claim. Settling is matched by the token, so that trying it again after
+/// an error (a commit whose answer was lost) does nothing twice.
 #[must_use = "a lease that is not settled blocks its row until it ends"]
 #[derive(Debug, PartialEq, Eq)]
 pub struct Lease {
@@ -127,19 +128,23 @@ statement! {
 ///
 /// # Errors
 /// When the query fails.
-pub fn finish(conn: &mut PgConnection, leases: Vec<Lease>) -> QueryResult<Vec<Uuid>> {
-    if leases.is_empty() {
+pub fn finish<'l>(
+    conn: &mut PgConnection,
+    leases: impl IntoIterator<Item = &'l Lease>,
+) -> QueryResult<Vec<Uuid>> {
+    let (subjects, tokens): (Vec<_>, Vec<_>) =
+        leases.into_iter().map(|lease| (lease.subject, lease.token)).unzip();
+    if subjects.is_empty() {
         return Ok(Vec::new());
     }
-    let (subjects, tokens) = leases.into_iter().map(|lease| (lease.subject, lease.token)).unzip();
     let gone: Vec<(Uuid,)> = Finish { subjects, tokens, _binds: std::marker::PhantomData }.load(conn)?;
     Ok(gone.into_iter().map(|(id,)| id).collect())
 }
 
 /// A row that goes back to wait.
 #[derive(Debug)]
-pub struct Later {
-    pub lease: Lease,
+pub struct Later<'l> {
+    pub lease: &'l Lease,
     pub due_at: DateTime<Utc>,
     /// The new count of burnt steps.
     pub failures: u16,
@@ -161,18 +166,18 @@ statement! {
 ///
 /// # Errors
 /// When the query fails.
-pub fn postpone(conn: &mut PgConnection, rows: Vec<Later>) -> QueryResult<()> {
+pub fn postpone(conn: &mut PgConnection, rows: &[Later<'_>]) -> QueryResult<()> {
     if rows.is_empty() {
         return Ok(());
     }
-    let (mut subjects, mut tokens, mut due_ats, mut failures) = (vec![], vec![], vec![], vec![]);
-    for Later { lease, due_at, failures: burnt } in rows {
-        subjects.push(lease.subject);
-        tokens.push(lease.token);
-        due_ats.push(due_at);
-        failures.push(i16::try_from(burnt).unwrap_or(i16::MAX));
+    Postpone {
+        subjects: rows.iter().map(|row| row.lease.subject).collect(),
+        tokens: rows.iter().map(|row| row.lease.token).collect(),
+        due_ats: rows.iter().map(|row| row.due_at).collect(),
+        failures: rows.iter().map(|row| i16::try_from(row.failures).unwrap_or(i16::MAX)).collect(),
+        _binds: std::marker::PhantomData,
     }
-    Postpone { subjects, tokens, due_ats, failures, _binds: std::marker::PhantomData }.execute(conn)?;
+    .execute(conn)?;
     Ok(())
 }
 

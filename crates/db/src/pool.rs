@@ -2,6 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
+use backoff::{ExponentialBackoff, backoff::Backoff};
 use diesel::{
     Connection, PgConnection, QueryResult, RunQueryDsl,
     r2d2::{ConnectionManager, CustomizeConnection, Pool},
@@ -9,7 +10,10 @@ use diesel::{
 use serde::Deserialize;
 use tokio::sync::Semaphore;
 
-use crate::error::DbError;
+use crate::{
+    error::DbError,
+    migrations::{self, SchemaMismatch},
+};
 
 /// The section `database`.
 #[derive(Clone, Deserialize)]
@@ -72,6 +76,29 @@ impl Db {
             .build_unchecked(ConnectionManager::new(&config.url));
         let permits = Arc::new(Semaphore::new(config.pool_size as usize));
         Self { pool, permits, acquire_timeout: config.acquire_timeout }
+    }
+
+    /// Makes the pool, waits for as long as the database is away, and checks that its schema is ours.
+    ///
+    /// # Errors
+    /// When it is not.
+    pub async fn open(config: &Config) -> Result<Self, SchemaMismatch> {
+        let db = Self::new(config);
+        let mut pauses = ExponentialBackoff {
+            initial_interval: Duration::from_millis(200),
+            max_interval: Duration::from_secs(5),
+            max_elapsed_time: None,
+            ..ExponentialBackoff::default()
+        };
+        loop {
+            match db.run("schema.check", |conn| Ok(migrations::check(conn))).await {
+                Ok(checked) => return checked.map(|()| db),
+                Err(error) => {
+                    tracing::warn!(%error, "waiting for the database");
+                    tokio::time::sleep(pauses.next_backoff().unwrap_or(pauses.max_interval)).await;
+                }
+            }
+        }
     }
 
     /// Runs one piece of work on a connection, off the async threads. `query` names it in errors, spans and metrics.

@@ -3,7 +3,10 @@
 //! Storing them first means that a provider is answered at once and nothing is lost while a worker is down; applying them
 //! from a due row means that one which comes too early, or meets a lock, is tried again.
 
-use std::{collections::HashSet, time::Duration};
+use std::{
+    collections::{HashMap, HashSet},
+    time::Duration,
+};
 
 use chrono::{DateTime, TimeDelta, Utc};
 use diesel::{Connection, PgConnection, QueryResult, RunQueryDsl, sql_types as sql};
@@ -145,9 +148,9 @@ pub fn claim(
         let subjects = leases.iter().map(Lease::subject).collect();
         let rows: Vec<ReceiptRow> =
             LoadReceipts { ids: subjects, _binds: std::marker::PhantomData }.load(conn)?;
-        let mut leases: std::collections::HashMap<Uuid, Lease> =
+        let mut leases: HashMap<Uuid, Lease> =
             leases.into_iter().map(|lease| (lease.subject(), lease)).collect();
-        let (mut claimed, mut later, mut seen) = (Vec::new(), Vec::new(), HashSet::new());
+        let (mut claimed, mut crowded, mut seen) = (Vec::new(), Vec::new(), HashSet::new());
         for row in rows {
             let (Some(lease), received_at, words) = (leases.remove(&row.0), row.5, words_of(row)?) else {
                 continue;
@@ -155,13 +158,12 @@ pub fn claim(
             if words.notification_id().is_none_or(|id| seen.insert(id)) {
                 claimed.push(ClaimedReceipt { lease, words, received_at, notification: None });
             } else {
-                let failures = lease.failures();
-                later.push(Later { lease, due_at: now + ONE_AT_A_TIME, failures });
+                crowded.push(lease);
             }
         }
-        due::postpone(conn, later)?;
+        due::postpone(conn, &soon(&crowded, now))?;
         // Rows whose receipt is gone (dropped by retention).
-        due::finish(conn, leases.into_values().collect())?;
+        due::finish(conn, leases.values())?;
         let ids = seen.into_iter().map(|id| id.0).collect();
         let standing: Vec<StandingRow> = LoadStanding { ids, _binds: std::marker::PhantomData }.load(conn)?;
         let standing = standing.into_iter().map(standing_of).collect::<QueryResult<Vec<_>>>()?;
@@ -171,6 +173,12 @@ pub fn claim(
         }
         Ok(claimed)
     })
+}
+
+/// Again in a moment, without burning a step.
+fn soon<'l>(leases: impl IntoIterator<Item = &'l Lease>, now: DateTime<Utc>) -> Vec<Later<'l>> {
+    let later = |lease: &'l Lease| Later { lease, due_at: now + ONE_AT_A_TIME, failures: lease.failures() };
+    leases.into_iter().map(later).collect()
 }
 
 fn words_of((_, provider, reference, status, detail, _): ReceiptRow) -> QueryResult<ReceiptWords> {
@@ -239,38 +247,34 @@ statement! {
 /// When a query fails; then nothing is written, and the work is done again when the leases end.
 pub fn apply(
     conn: &mut PgConnection,
-    receipts: Vec<(ClaimedReceipt, Effect)>,
+    receipts: &[(ClaimedReceipt, Effect)],
     now: DateTime<Utc>,
 ) -> QueryResult<Vec<NotificationId>> {
     conn.transaction(|conn| {
         let (mut changes, mut done, mut later) = (Vec::new(), Vec::new(), Vec::new());
         for (receipt, effect) in receipts {
-            match (effect, receipt.notification) {
-                (Effect::Change { to }, Some(standing)) if allowed(&standing, to) => {
-                    changes.push((receipt.lease, receipt.words.provider, standing, to));
+            let lease = &receipt.lease;
+            match (effect, &receipt.notification) {
+                (Effect::Change { to }, Some(standing)) if allowed(standing, *to) => {
+                    changes.push((receipt, standing, *to));
                 }
-                (Effect::Change { .. }, _) => done.push((receipt.lease, "duplicate")),
-                (Effect::Nothing(why), _) => done.push((receipt.lease, why)),
+                (Effect::Change { .. }, _) => done.push((lease, "duplicate")),
+                (Effect::Nothing(why), _) => done.push((lease, *why)),
                 (Effect::Later { due_at, failures }, _) => {
-                    later.push(Later { lease: receipt.lease, due_at, failures })
+                    later.push(Later { lease, due_at: *due_at, failures: *failures });
                 }
             }
         }
         let changed = change(conn, &changes, now)?;
-        for (lease, _, standing, to) in changes {
-            if changed.contains(&standing.id) {
-                done.push((lease, to.as_str()));
-            } else {
-                let failures = lease.failures();
-                later.push(Later { lease, due_at: now + ONE_AT_A_TIME, failures });
-            }
-        }
-        due::postpone(conn, later)?;
+        let (took, moved): (Vec<_>, Vec<_>) = changes.iter().partition(|c| changed.contains(&c.1.id));
+        done.extend(took.iter().map(|(receipt, _, to)| (&receipt.lease, to.as_str())));
+        later.extend(soon(moved.iter().map(|(receipt, ..)| &receipt.lease), now));
+        due::postpone(conn, &later)?;
         if !done.is_empty() {
             let ids = done.iter().map(|(lease, _)| lease.subject()).collect();
             let effects = done.iter().map(|(_, effect)| *effect).collect();
             Note { ids, effects, at: now, _binds: std::marker::PhantomData }.execute(conn)?;
-            due::finish(conn, done.into_iter().map(|(lease, _)| lease).collect())?;
+            due::finish(conn, done.iter().map(|(lease, _)| *lease))?;
         }
         Ok(changed)
     })
@@ -284,17 +288,17 @@ fn allowed(standing: &Standing, to: Status) -> bool {
 
 fn change(
     conn: &mut PgConnection,
-    changes: &[(Lease, ProviderId, Standing, Status)],
+    changes: &[(&ClaimedReceipt, &Standing, Status)],
     now: DateTime<Utc>,
 ) -> QueryResult<Vec<NotificationId>> {
     if changes.is_empty() {
         return Ok(Vec::new());
     }
     let changed: Vec<(Uuid,)> = Change {
-        ids: changes.iter().map(|c| c.2.id.0).collect(),
-        seen: changes.iter().map(|c| c.2.status.as_str()).collect(),
-        statuses: changes.iter().map(|c| c.3.as_str()).collect(),
-        providers: changes.iter().map(|c| c.1.as_str()).collect(),
+        ids: changes.iter().map(|c| c.1.id.0).collect(),
+        seen: changes.iter().map(|c| c.1.status.as_str()).collect(),
+        statuses: changes.iter().map(|c| c.2.as_str()).collect(),
+        providers: changes.iter().map(|c| c.0.words.provider.as_str()).collect(),
         at: now,
         _binds: std::marker::PhantomData,
     }

@@ -10,7 +10,7 @@ use diesel::{Connection, PgConnection, RunQueryDsl, sql_query};
 use uuid::Uuid;
 
 /// Held while the template is made, so that tests that start together make it once.
-const TEMPLATE_LOCK: i64 = 0x7465_7374_6b69_74; // "testkit"
+const TEMPLATE_LOCK: i64 = 0x0074_6573_746b_6974; // "testkit"
 
 /// A database that lives as long as this value.
 #[derive(Debug)]

@@ -55,7 +55,7 @@ impl Bench {
             outcome,
         };
         let settlement = Settlement { lease: claimed.lease, attempt, at: self.clock.now() };
-        db::delivery::settle(&mut self.conn, vec![settlement], &RetryPolicy::default()).unwrap()
+        db::delivery::settle(&mut self.conn, &[settlement], &RetryPolicy::default()).unwrap()
     }
 
     fn status(&mut self, id: NotificationId) -> Status {
@@ -165,7 +165,7 @@ fn a_worker_that_died_after_the_providers_yes_sends_no_second_time_once_the_rece
     assert!(bench.claim(id).is_none());
     assert!(db::due::find(&mut bench.conn, id.0).unwrap().is_none(), "done with on the spot");
     bench.balanced();
-    std::mem::forget(dead);
+    drop(dead);
 }
 
 #[test]
@@ -193,7 +193,7 @@ fn unknown_ids_are_told_from_finished_and_busy_ones() {
     let ids = [busy.0, finished.0, unknown];
     let claims = db::delivery::claim(&mut bench.conn, &keyring(), &ids, bench.clock.now(), LEASE).unwrap();
     assert_eq!((claims.claimed.len(), claims.not_found), (0, vec![unknown]));
-    std::mem::forget(held);
+    drop(held);
 }
 
 /// Teams that store their own rows and publish the id need not know the table `due`.
@@ -272,7 +272,7 @@ impl Bench {
         let wake = db::receipt::store(&mut self.conn, &[new]).unwrap()[0].unwrap();
         let receipts = db::receipt::claim(&mut self.conn, &[wake.subject], now, LEASE).unwrap();
         let change = receipts.into_iter().map(|r| (r, db::receipt::Effect::Change { to: Status::Delivered }));
-        let changed = db::receipt::apply(&mut self.conn, change.collect(), now).unwrap();
+        let changed = db::receipt::apply(&mut self.conn, &change.collect::<Vec<_>>(), now).unwrap();
         assert_eq!(changed, [id]);
     }
 }

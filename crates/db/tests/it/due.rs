@@ -39,8 +39,8 @@ fn a_claim_excludes_everybody_else_until_the_lease_ends() {
     let third = db::due::claim(&mut conn, &Kind::DELIVERIES, &ids, clock.now(), LEASE).unwrap();
     assert_eq!(third.leases.len(), 3, "the first worker is dead");
     // The first one comes back from the dead: its leases are worth nothing.
-    assert!(db::due::finish(&mut conn, first.leases).unwrap().is_empty());
-    assert_eq!(db::due::finish(&mut conn, third.leases).unwrap().len(), 3);
+    assert!(db::due::finish(&mut conn, &first.leases).unwrap().is_empty());
+    assert_eq!(db::due::finish(&mut conn, &third.leases).unwrap().len(), 3);
     assert!(db::due::find(&mut conn, ids[0]).unwrap().is_none());
 }
 
@@ -61,7 +61,6 @@ fn many_claimants_at_once_get_each_row_once() {
                             db::due::claim(&mut conn, &Kind::DELIVERIES, handful, clock.now(), LEASE)
                                 .unwrap();
                         mine.extend(claims.leases.iter().map(db::due::Lease::subject));
-                        std::mem::forget(claims);
                     }
                     mine
                 })
@@ -116,7 +115,7 @@ fn the_sweep_leaves_leased_rows_alone_until_the_lease_ends() {
     assert_eq!(sweep(&mut conn), 0);
     clock.advance(TimeDelta::seconds(1));
     assert_eq!(sweep(&mut conn), 1, "the worker is dead: found the moment its lease ends");
-    std::mem::forget(claims);
+    drop(claims);
 }
 
 #[test]
@@ -127,7 +126,7 @@ fn a_postponed_row_waits_for_its_time() {
     let lease =
         db::due::claim(&mut conn, &Kind::DELIVERIES, &ids, clock.now(), LEASE).unwrap().leases.remove(0);
     let due_at = clock.now() + TimeDelta::seconds(300);
-    db::due::postpone(&mut conn, vec![db::due::Later { lease, due_at, failures: 3 }]).unwrap();
+    db::due::postpone(&mut conn, &[db::due::Later { lease: &lease, due_at, failures: 3 }]).unwrap();
     let claim =
         |conn: &mut PgConnection| db::due::claim(conn, &Kind::DELIVERIES, &ids, clock.now(), LEASE).unwrap();
     assert!(claim(&mut conn).leases.is_empty(), "a doubled message changes nothing");

@@ -1,4 +1,5 @@
 //! `db` against a real Postgres: a database per test.
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
 
 mod accepting;
 mod delivering;

@@ -60,13 +60,15 @@ fn two_receipts_of_one_notification_are_applied_one_after_the_other() {
     let ids: Vec<Uuid> = store(&mut conn, &new).into_iter().flatten().collect();
     let first = db::receipt::claim(&mut conn, &ids, clock.now(), LEASE).unwrap();
     assert_eq!((first.len(), first[0].words.status.as_str()), (1, "2"), "in the order they came");
-    let to_pending = first.into_iter().map(|r| (r, Effect::Change { to: Status::Pending })).collect();
-    assert_eq!(db::receipt::apply(&mut conn, to_pending, clock.now()).unwrap(), [id]);
+    let to_pending =
+        first.into_iter().map(|r| (r, Effect::Change { to: Status::Pending })).collect::<Vec<_>>();
+    assert_eq!(db::receipt::apply(&mut conn, &to_pending, clock.now()).unwrap(), [id]);
     clock.advance(TimeDelta::seconds(1));
     let second = db::receipt::claim(&mut conn, &ids, clock.now(), LEASE).unwrap();
     assert_eq!(second[0].notification.as_ref().unwrap().status, Status::Pending);
-    let delivered = second.into_iter().map(|r| (r, Effect::Change { to: Status::Delivered })).collect();
-    assert_eq!(db::receipt::apply(&mut conn, delivered, clock.now()).unwrap(), [id]);
+    let delivered =
+        second.into_iter().map(|r| (r, Effect::Change { to: Status::Delivered })).collect::<Vec<_>>();
+    assert_eq!(db::receipt::apply(&mut conn, &delivered, clock.now()).unwrap(), [id]);
     let row = db::notification::find(&mut conn, id).unwrap().unwrap();
     assert_eq!((row.status, row.sent_by), (Status::Delivered, Some(ProviderId::Firetext)));
 }
@@ -79,8 +81,8 @@ fn nothing_changes_a_final_status_and_the_receipt_says_so() {
     for (status, to, changed) in [("0", Status::Delivered, true), ("1", Status::PermanentFailure, false)] {
         let ids = store(&mut conn, &[firetext(&id.to_string(), status, None, &clock)]);
         let claimed = db::receipt::claim(&mut conn, &[ids[0].unwrap()], clock.now(), LEASE).unwrap();
-        let effects = claimed.into_iter().map(|r| (r, Effect::Change { to })).collect();
-        assert_eq!(!db::receipt::apply(&mut conn, effects, clock.now()).unwrap().is_empty(), changed);
+        let effects = claimed.into_iter().map(|r| (r, Effect::Change { to })).collect::<Vec<_>>();
+        assert_eq!(!db::receipt::apply(&mut conn, &effects, clock.now()).unwrap().is_empty(), changed);
     }
     let story = db::story::of(&mut conn, id).unwrap().unwrap();
     assert_eq!(story.notification.status, Status::Delivered);
@@ -98,10 +100,11 @@ fn a_meaning_drawn_from_a_status_that_changed_meanwhile_is_drawn_again() {
     // Meanwhile another worker applies "pending".
     let pending = store(&mut conn, &[firetext(&id.to_string(), "2", None, &clock)]);
     let other = db::receipt::claim(&mut conn, &[pending[0].unwrap()], clock.now(), LEASE).unwrap();
-    let effects = other.into_iter().map(|r| (r, Effect::Change { to: Status::Pending })).collect();
-    db::receipt::apply(&mut conn, effects, clock.now()).unwrap();
-    let stale = claimed.into_iter().map(|r| (r, Effect::Change { to: Status::PermanentFailure })).collect();
-    assert!(db::receipt::apply(&mut conn, stale, clock.now()).unwrap().is_empty());
+    let effects = other.into_iter().map(|r| (r, Effect::Change { to: Status::Pending })).collect::<Vec<_>>();
+    db::receipt::apply(&mut conn, &effects, clock.now()).unwrap();
+    let stale =
+        claimed.into_iter().map(|r| (r, Effect::Change { to: Status::PermanentFailure })).collect::<Vec<_>>();
+    assert!(db::receipt::apply(&mut conn, &stale, clock.now()).unwrap().is_empty());
     clock.advance(TimeDelta::seconds(1));
     let again = db::receipt::claim(&mut conn, &[ids[0].unwrap()], clock.now(), LEASE).unwrap();
     assert_eq!(again[0].notification.as_ref().unwrap().status, Status::Pending);
@@ -114,7 +117,8 @@ fn a_receipt_for_nobody_is_kept_and_done_with() {
     let ids = store(&mut conn, &[firetext("send-sms-code", "0", None, &clock)]);
     let claimed = db::receipt::claim(&mut conn, &[ids[0].unwrap()], clock.now(), LEASE).unwrap();
     assert!(claimed[0].notification.is_none());
-    let effects = claimed.into_iter().map(|r| (r, Effect::Nothing("unknown notification"))).collect();
-    db::receipt::apply(&mut conn, effects, clock.now()).unwrap();
+    let effects =
+        claimed.into_iter().map(|r| (r, Effect::Nothing("unknown notification"))).collect::<Vec<_>>();
+    db::receipt::apply(&mut conn, &effects, clock.now()).unwrap();
     assert_eq!(db::audit::audit(&mut conn).unwrap().receipts_waiting, 0);
 }
