@@ -1,1 +1,3 @@
-fn main() {}
+fn main() -> std::process::ExitCode {
+    service::main("delivery-worker", delivery_worker::run)
+}
