@@ -1,5 +1,5 @@
-//! The only owner of lapin: what exists in the broker ([`mod@topology`]), what a message looks like ([`mod@envelope`]), publishing
-//! ([`Publisher`]), consuming ([`Consumer`]), and connections that come back ([`mod@link`]).
+//! The only owner of lapin: what exists in the broker (`topology`), what a message looks like (`envelope`), publishing
+//! ([`Publisher`]), consuming ([`Consumer`]), and connections that come back (`link`).
 //!
 //! The broker is never trusted with anything but speed. A message carries a kind and an id; losing or doubling it costs
 //! time, never a notification. So nothing here returns an error that a caller would have to handle, except at the start,

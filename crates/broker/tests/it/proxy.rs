@@ -102,8 +102,9 @@ async fn carry(mut inside: TcpStream, target: String, mut line: watch::Receiver<
     }
     if *line.borrow_and_update() == Line::Mute {
         counts.held.fetch_add(1, SeqCst);
+        let mut nowhere = sink();
         select! {
-            _ = copy(&mut inside, &mut sink()) => {}
+            _ = copy(&mut inside, &mut nowhere) => {}
             _ = line.wait_for(|line| *line != Line::Mute) => {}
         }
         counts.held.fetch_sub(1, SeqCst);
