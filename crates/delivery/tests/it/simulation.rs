@@ -52,16 +52,12 @@ async fn the_recipient_decides_the_end() {
                 (Channel::Sms, _) => ProviderId::Firetext,
             };
             assert_eq!(receipt.provider, drawn);
-            let reference = receipt.reference;
             let message_id = format!("{}@notify.example", notification.id);
-            match channel {
-                Channel::Sms => {
-                    assert_eq!((reference, provider_reference), (notification.id.to_string(), None))
-                }
-                Channel::Email => {
-                    assert_eq!((reference, provider_reference), (message_id.clone(), Some(message_id)))
-                }
-            }
+            let expected = match channel {
+                Channel::Sms => (notification.id.to_string(), None),
+                Channel::Email => (message_id.clone(), Some(message_id)),
+            };
+            assert_eq!((receipt.reference, provider_reference), expected);
         }
         assert_eq!(simulator.messages(), [], "nothing left the platform");
         let counts = simulator.counts();
