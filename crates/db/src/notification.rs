@@ -158,15 +158,16 @@ statement! {
         lowest: Uuid => sql::Uuid,
         before: Uuid => sql::Uuid,
         from: Vec<&'a str> => sql::Array<sql::Text>,
-    } -> (),
+    } -> (sql::BigInt,),
     "WITH timed_out AS (
        UPDATE notifications SET status = 'temporary-failure', updated_at = ?
-       WHERE id >= ? AND id < ? AND status::text = ANY(?) RETURNING id)
-     DELETE FROM due USING timed_out WHERE due.subject_id = timed_out.id"
+       WHERE id >= ? AND id < ? AND status::text = ANY(?) RETURNING id),
+     no_longer_due AS (DELETE FROM due USING timed_out WHERE due.subject_id = timed_out.id)
+     SELECT count(*) FROM timed_out"
 }
 
 /// Ends notifications accepted before `cutoff` that nobody has heard of since: one bulk update. `from` bounds the work from
-/// below, for a caller who has already looked at everything older.
+/// below, for a caller who has already looked at everything older. Answers how many ended.
 ///
 /// # Errors
 /// When the query fails; then nothing is changed.
@@ -175,14 +176,14 @@ pub fn time_out(
     from: Option<DateTime<Utc>>,
     cutoff: DateTime<Utc>,
     now: DateTime<Utc>,
-) -> QueryResult<()> {
-    TimeOut {
+) -> QueryResult<i64> {
+    let (ended,) = TimeOut {
         now,
         lowest: from.map_or(Uuid::nil(), lowest_v7),
         before: lowest_v7(cutoff),
         from: words(Trigger::TimedOut),
         _binds: std::marker::PhantomData,
     }
-    .execute(conn)?;
-    Ok(())
+    .get_result(conn)?;
+    Ok(ended)
 }
