@@ -1,0 +1,167 @@
+//! From a wake-up to a provider's yes, and everything that can come in between.
+
+use std::time::Duration;
+
+use delivery_worker::WorkerConfig;
+use domain::{
+    id::NotificationId,
+    status::{Channel, KeyType, Status},
+    wakeup::Kind,
+};
+use testkit::{eventually, notification};
+
+use crate::stage::{LIMIT, Stage};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_text_and_an_email_reach_their_providers() {
+    let stage = Stage::new().await;
+    let worker = stage.worker();
+    let now = stage.clock.now();
+    let sms = stage.store(vec![notification(&stage.sample, Channel::Sms, now)]).await;
+    let email = stage.store(vec![notification(&stage.sample, Channel::Email, now)]).await;
+    stage.wake(Kind::DeliverSms, &sms).await;
+    stage.wake(Kind::DeliverEmail, &email).await;
+    stage.eventually_all(&[sms[0], email[0]], Status::Sending).await;
+    let messages = stage.simulator.messages();
+    let text = messages.iter().find(|m| m.reference == sms[0].to_string()).unwrap();
+    assert_eq!(text.text.as_deref().unwrap(), "Parking permits: Hello Rosa, your permit is ready");
+    assert_eq!((text.to.as_str(), text.from.as_str()), ("447700900123", "PILLARBOX"));
+    let mail = messages.iter().find(|m| m.subject.as_deref() == Some("Permit for Rosa")).unwrap();
+    assert!(
+        mail.text.as_deref().unwrap().contains("Hello Rosa")
+            && mail.html.as_deref().unwrap().contains("Hello Rosa")
+    );
+    let story = stage.story(sms[0]).await;
+    assert_eq!((story.attempts.len(), story.due.is_none()), (1, true));
+    worker.drain().await;
+    stage.balanced().await;
+    stage.end().await;
+}
+
+/// Two workers, every message doubled, in any order: a claim is the only way to a provider.
+#[tokio::test(flavor = "multi_thread")]
+async fn two_workers_and_doubled_messages_call_each_provider_once() {
+    let stage = Stage::new().await;
+    let now = stage.clock.now();
+    let new = (0..300).map(|_| notification(&stage.sample, Channel::Sms, now)).collect();
+    let ids = stage.store(new).await;
+    let workers = [stage.worker(), stage.worker()];
+    stage.wake(Kind::DeliverSms, &ids).await;
+    stage.wake(Kind::DeliverSms, &ids).await;
+    stage.wake(Kind::DeliverEmail, &ids).await;
+    stage.eventually_all(&ids, Status::Sending).await;
+    for worker in workers {
+        worker.drain().await;
+    }
+    for id in &ids {
+        assert_eq!(stage.simulator.reference_calls(&id.to_string()).unwrap().calls, 1, "{id}");
+    }
+    stage.balanced().await;
+    stage.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_provider_that_is_down_means_a_retry_and_loses_nothing() {
+    let stage = Stage::new().await;
+    stage.simulator.behave_all(|behaviour| behaviour.outage = true);
+    let worker = stage.worker();
+    let now = stage.clock.now();
+    let ids = stage.store(vec![notification(&stage.sample, Channel::Sms, now)]).await;
+    stage.wake(Kind::DeliverSms, &ids).await;
+    eventually(LIMIT, "one attempt failed", async || {
+        (stage.story(ids[0]).await.attempts.len() == 1).then_some(())
+    })
+    .await;
+    let story = stage.story(ids[0]).await;
+    assert_eq!(story.notification.status, Status::Created);
+    let due = story.due.unwrap();
+    assert_eq!((due.failures, due.leased), (1, false));
+    let wait = due.due_at - story.attempts[0].at;
+    assert_eq!(wait.num_seconds(), 10, "the first step of the ladder");
+    worker.drain().await;
+    stage.balanced().await;
+    stage.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_id_without_a_row_climbs_the_ladder_and_is_parked() {
+    let stage = Stage::with_ladder(vec![Duration::from_millis(50), Duration::from_millis(100)]).await;
+    let worker = stage.worker();
+    let unknown = NotificationId::new(stage.clock.now());
+    stage.wake(Kind::DeliverSms, &[unknown]).await;
+    eventually(LIMIT, "parked", async || (stage.broker.parked_depth().await.ok()? == 1).then_some(())).await;
+    worker.drain().await;
+    stage.end().await;
+}
+
+/// A team publishes the id before its commit is visible.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_id_that_is_published_before_its_commit_is_delivered_after_it() {
+    let stage = Stage::with_ladder(vec![Duration::from_millis(50); 100]).await;
+    let worker = stage.worker();
+    let new = notification(&stage.sample, Channel::Email, stage.clock.now());
+    stage.wake(Kind::DeliverEmail, &[new.id]).await;
+    eventually(LIMIT, "taken", async || {
+        (stage.broker.depth(Kind::DeliverEmail).await.ok()? == 0).then_some(())
+    })
+    .await;
+    let ids = stage.store(vec![new]).await;
+    stage.eventually_all(&ids, Status::Sending).await;
+    worker.drain().await;
+    stage.end().await;
+}
+
+/// The soft stop: what is with a provider is waited for and written down; what is not yet taken stays in the queue.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_drain_finishes_what_is_in_hand() {
+    let stage = Stage::new().await;
+    stage.simulator.behave_all(|behaviour| behaviour.latency_ms = 500);
+    let now = stage.clock.now();
+    let ids = stage.store((0..50).map(|_| notification(&stage.sample, Channel::Sms, now)).collect()).await;
+    let worker = stage.worker_with(WorkerConfig { sms_in_flight: 20, ..WorkerConfig::default() });
+    stage.wake(Kind::DeliverSms, &ids).await;
+    eventually(LIMIT, "calls under way", async || {
+        let mut leased = 0;
+        for id in &ids {
+            leased += usize::from(stage.story(*id).await.due.is_some_and(|due| due.leased));
+        }
+        (leased >= 20).then_some(())
+    })
+    .await;
+    worker.drain().await;
+    let (mut sending, mut waiting) = (0, 0);
+    for id in &ids {
+        match stage.status(*id).await {
+            Status::Sending => sending += 1,
+            Status::Created => {
+                waiting += 1;
+                assert!(!stage.story(*id).await.due.unwrap().leased, "nothing is left half done");
+            }
+            other => panic!("{other}"),
+        }
+    }
+    assert!(sending >= 20 && waiting > 0, "{sending} sent, {waiting} waiting");
+    let rest = stage.worker();
+    stage.eventually_all(&ids, Status::Sending).await;
+    rest.drain().await;
+    stage.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_test_keys_message_never_reaches_a_provider_and_ends_delivered() {
+    let stage = Stage::new().await;
+    let worker = stage.worker();
+    let mut new = notification(&stage.sample, Channel::Sms, stage.clock.now());
+    new.key_type = KeyType::Test;
+    let mut fails = notification(&stage.sample, Channel::Email, stage.clock.now());
+    fails.key_type = KeyType::Test;
+    fails.recipient = "perm-fail@simulator.notify".into();
+    let ids = stage.store(vec![new, fails]).await;
+    stage.wake(Kind::DeliverSms, &ids[..1]).await;
+    stage.wake(Kind::DeliverEmail, &ids[1..]).await;
+    stage.eventually_all(&ids[..1], Status::Delivered).await;
+    stage.eventually_all(&ids[1..], Status::PermanentFailure).await;
+    assert_eq!(stage.simulator.messages().len(), 0);
+    worker.drain().await;
+    stage.end().await;
+}
