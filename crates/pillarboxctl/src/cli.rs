@@ -1,0 +1,74 @@
+//! The command line.
+
+use clap::{Parser, Subcommand};
+
+use crate::{audit, demo, error::Error, inspect, key, migrate, seed, token};
+
+const AFTER_HELP: &str = "\
+Configuration: the sections `database` and `sealing` of the file that PILLARBOX_CONFIG names (or ./pillarbox.toml), and the
+environment: DATABASE_URL, PILLARBOX__SECTION__KEY.
+
+Exit codes:
+   0  done; for `audit`: balanced, for `demo`: both delivered
+   1  not so: not balanced, not delivered, not found, refused
+   2  the command line cannot be understood
+  69  the database or the API cannot be reached
+  78  the configuration cannot be used, or the schema is not this program's";
+
+/// An operator's hand on Pillarbox
+#[derive(Debug, Parser)]
+#[command(version, after_help = AFTER_HELP)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    Migrate(migrate::Arguments),
+    Seed(seed::Arguments),
+    #[command(subcommand)]
+    Key(key::Command),
+    Inspect(inspect::Arguments),
+    Audit(audit::Arguments),
+    Token(token::Arguments),
+    Demo(demo::Arguments),
+}
+
+/// Reads the command line and does what it says.
+pub(crate) fn run() -> Result<(), Error> {
+    let Arguments { command } = Arguments::parse();
+    let runtime =
+        tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(Error::System)?;
+    runtime.block_on(async {
+        match command {
+            Command::Migrate(arguments) => migrate::run(arguments).await,
+            Command::Seed(arguments) => seed::run(arguments).await,
+            Command::Key(command) => key::run(command).await,
+            Command::Inspect(arguments) => inspect::run(arguments).await,
+            Command::Audit(arguments) => audit::run(arguments).await,
+            Command::Token(arguments) => token::run(&arguments),
+            Command::Demo(arguments) => demo::run(arguments).await,
+        }
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_well_formed() {
+        Arguments::command().debug_assert();
+    }
+
+    #[test]
+    fn data_is_destroyed_only_when_said_twice() {
+        let refused = |words: &[&str]| Arguments::try_parse_from(words).is_err();
+        assert!(refused(&["pillarboxctl", "migrate", "--revert-all"]));
+        assert!(refused(&["pillarboxctl", "migrate", "--destroy-all-data"]));
+        assert!(!refused(&["pillarboxctl", "migrate", "--revert-all", "--destroy-all-data"]));
+    }
+}

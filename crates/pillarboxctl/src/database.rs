@@ -1,0 +1,41 @@
+//! The way to the database.
+
+use std::time::Duration;
+
+use db::{Db, DbError, advisory_lock};
+use serde::Deserialize;
+
+use crate::{error::Error, patience::patiently};
+
+/// The sections of the configuration that this program reads.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub(crate) struct Settings {
+    pub(crate) database: db::Config,
+    pub(crate) sealing: db::sealing::Config,
+}
+
+pub(crate) fn settings() -> Result<Settings, Error> {
+    Ok(service::config::load()?)
+}
+
+/// A database whose schema is this program's.
+pub(crate) async fn open(config: &db::Config) -> Result<Db, Error> {
+    let db = Db::new(config);
+    db.run("schema.check", |conn| Ok(db::migrations::check(conn))).await??;
+    Ok(db)
+}
+
+/// Held while the schema or the demo data are changed, so that several may be started at once. Waits for a database that is
+/// not up yet, too.
+pub(crate) async fn lock(config: &db::Config, wait: Duration) -> Result<advisory_lock::Held, Error> {
+    patiently(wait, async || {
+        let config = config.clone();
+        let held =
+            tokio::task::spawn_blocking(move || advisory_lock::try_hold(&config, advisory_lock::MIGRATION))
+                .await
+                .map_err(|_| DbError::Panicked("advisory_lock"))??;
+        held.ok_or(Error::Locked)
+    })
+    .await
+}

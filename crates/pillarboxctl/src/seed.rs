@@ -1,0 +1,198 @@
+//! `seed`: a demo service with everything that the official clients' own tests ask for. Fixed ids, so that seeding again
+//! finds what is there; secrets of keys are made the first time and shown again ever after.
+
+use std::time::Duration;
+
+use clap::Args;
+use db::{
+    Db,
+    api_key::KeyRow,
+    sealing::Keyring,
+    service::{Permission, ReplyTo, Service, SmsSender},
+    template::Template,
+};
+use domain::{
+    clock::Clock,
+    email_address::EmailAddress,
+    id::{ApiKeyId, ReplyToId, ServiceId, SmsSenderId, TemplateId},
+    phone::PhoneNumber,
+    sender_name::email_local_part,
+    status::{Channel, KeyType},
+};
+use uuid::{Uuid, uuid};
+
+use crate::{database, error::Error, key_text, output::say};
+
+const SERVICE: ServiceId = ServiceId(uuid!("3ee52a8c-284e-47cb-b404-45fd74a9ea9e"));
+const SMS_TEMPLATE: TemplateId = TemplateId(uuid!("b2a578f1-2b95-40b9-bc32-50d94122818a"));
+const EMAIL_TEMPLATE: TemplateId = TemplateId(uuid!("32e7d18e-92bd-4e5e-bac3-3e399b14b0f7"));
+const SMS_SENDER: SmsSenderId = SmsSenderId(uuid!("eaa58151-fd17-4ab6-b73b-046b6e4fb639"));
+const REPLY_TO: ReplyToId = ReplyToId(uuid!("20b6e3de-fa15-46f6-8c19-bca48fa5741d"));
+
+const SERVICE_NAME: &str = "Pillarbox demo";
+/// One of Ofcom's numbers for fiction. Neither one that the public API only simulates, nor a magic one of the simulator.
+const NUMBER: &str = "07700900855";
+const EMAIL: &str = "rosa.marsh@example.com";
+const CREATED_BY: &str = "demo@example.com";
+
+/// Another seed, or a migration, takes seconds.
+const WAIT_FOR_LOCK: Duration = Duration::from_secs(30);
+
+/// Create the demo service with templates and a key of each type, or show what is there
+#[derive(Debug, Args)]
+pub(crate) struct Arguments {
+    /// Print KEY=value lines, as the official clients' tests name them
+    #[arg(long)]
+    env: bool,
+}
+
+/// The text of the demo key of each type.
+struct Keys {
+    normal: String,
+    team: String,
+    test: String,
+}
+
+pub(crate) async fn run(arguments: Arguments) -> Result<(), Error> {
+    let settings = database::settings()?;
+    let keyring = settings.sealing.keyring()?;
+    let _lock = database::lock(&settings.database, WAIT_FOR_LOCK).await?;
+    let db = database::open(&settings.database).await?;
+    store_service(&db).await?;
+    let keys = create_keys(&db, keyring).await?;
+    say(&if arguments.env { variables(&keys) } else { summary(&keys) })
+}
+
+async fn store_service(db: &Db) -> Result<(), Error> {
+    let now = Clock::System.now();
+    db.run("seed.service", move |conn| {
+        db::service::put(conn, &service(), now)?;
+        for template in [sms_template(), email_template()] {
+            db::template::put(conn, &template, CREATED_BY, now)?;
+        }
+        Ok(())
+    })
+    .await?;
+    Ok(())
+}
+
+fn service() -> Service {
+    let number = PhoneNumber::parse(NUMBER).expect("a number for fiction is a UK mobile number");
+    let email = EmailAddress::parse(EMAIL).expect("letters, a dot and example.com are an address");
+    Service {
+        id: SERVICE,
+        name: SERVICE_NAME.into(),
+        active: true,
+        restricted: false,
+        prefix_sms: true,
+        email_local_part: email_local_part(SERVICE_NAME),
+        permissions: vec![Permission::Sms, Permission::Email],
+        sms_senders: vec![SmsSender { id: SMS_SENDER, sender: "PILLARBOX".into(), is_default: true }],
+        reply_to_addresses: vec![ReplyTo {
+            id: REPLY_TO,
+            address: "reply@example.com".into(),
+            is_default: true,
+        }],
+        guest_list: vec![
+            (Channel::Sms, number.normalised().into()),
+            (Channel::Email, email.normalised().into()),
+        ],
+    }
+}
+
+fn sms_template() -> Template {
+    Template {
+        id: SMS_TEMPLATE,
+        service_id: SERVICE,
+        channel: Channel::Sms,
+        name: "Permit ready (text)".into(),
+        version: 1,
+        subject: None,
+        content: "Hello ((name)), your permit is ready to collect.".into(),
+        archived: false,
+    }
+}
+
+fn email_template() -> Template {
+    Template {
+        id: EMAIL_TEMPLATE,
+        channel: Channel::Email,
+        name: "Permit ready (e-mail)".into(),
+        subject: Some("Your permit is ready, ((name))".into()),
+        content: "# Hello ((name))\n\nYour permit is ready to collect. Please bring:\n\n\
+                  * this e-mail\n* proof of your address\n\nThe permit office"
+            .into(),
+        ..sms_template()
+    }
+}
+
+async fn create_keys(db: &Db, keyring: Keyring) -> Result<Keys, Error> {
+    let now = Clock::System.now();
+    let texts = db
+        .run("seed.keys", move |conn| {
+            let rows = db::api_key::list(conn, SERVICE)?;
+            for key_type in KeyType::ALL.iter().copied().filter(|key_type| live(&rows, *key_type).is_none()) {
+                let key = (ApiKeyId::new(now), SERVICE, key_type);
+                db::api_key::create(conn, &keyring, key, &key_name(key_type), Uuid::new_v4(), now)?;
+            }
+            let rows = db::api_key::list(conn, SERVICE)?;
+            let secrets = db::api_key::visible(conn, &keyring, SERVICE, now)?;
+            let text = |key_type| {
+                let row = live(&rows, key_type)?;
+                let secret = secrets.iter().find(|key| key.id == row.id)?.secret.clone()?;
+                Some(key_text::whole(&row.name, SERVICE, &String::from_utf8(secret).ok()?))
+            };
+            Ok([KeyType::Normal, KeyType::Team, KeyType::Test].map(text))
+        })
+        .await?;
+    match texts {
+        [Some(normal), Some(team), Some(test)] => Ok(Keys { normal, team, test }),
+        _ => Err(Error::No(
+            "the demo keys were sealed with a key that is not in `sealing.keys`: put it back there, or revoke them \
+             (`pillarboxctl key list`, `key revoke`) and seed again"
+                .into(),
+        )),
+    }
+}
+
+fn key_name(key_type: KeyType) -> String {
+    format!("Demo {key_type}")
+}
+
+/// Found by its name, which no other live key of the service has: one that was revoked gets a successor.
+fn live(rows: &[KeyRow], key_type: KeyType) -> Option<&KeyRow> {
+    let name = key_name(key_type);
+    rows.iter().find(|row| row.revoked_at.is_none() && row.name == name)
+}
+
+fn variables(keys: &Keys) -> String {
+    [
+        ("API_KEY", keys.normal.clone()),
+        ("API_SENDING_KEY", keys.team.clone()),
+        ("API_TEST_KEY", keys.test.clone()),
+        ("SERVICE_ID", SERVICE.to_string()),
+        ("SMS_TEMPLATE_ID", SMS_TEMPLATE.to_string()),
+        ("EMAIL_TEMPLATE_ID", EMAIL_TEMPLATE.to_string()),
+        ("SMS_SENDER_ID", SMS_SENDER.to_string()),
+        ("EMAIL_REPLY_TO_ID", REPLY_TO.to_string()),
+        ("FUNCTIONAL_TEST_NUMBER", NUMBER.into()),
+        ("FUNCTIONAL_TEST_EMAIL", EMAIL.into()),
+    ]
+    .map(|(name, value)| format!("{name}={value}"))
+    .join("\n")
+}
+
+fn summary(Keys { normal, team, test }: &Keys) -> String {
+    format!(
+        "service          {SERVICE}  {SERVICE_NAME}
+  SMS template   {SMS_TEMPLATE}  placeholder ((name))
+  mail template  {EMAIL_TEMPLATE}  placeholder ((name))
+  SMS sender     {SMS_SENDER}  PILLARBOX
+  reply-to       {REPLY_TO}
+  guest list     {NUMBER}, {EMAIL}
+keys
+  normal         {normal}
+  team           {team}
+  test           {test}"
+    )
+}
