@@ -11,7 +11,7 @@ use crate::{Scheduler, task};
 const LOOK_EVERY: Duration = Duration::from_secs(2);
 
 /// Takes turns with the other replicas until `stopping`.
-pub(crate) async fn lead_or_wait(scheduler: &Scheduler, database: &db::Config, stopping: &CancellationToken) {
+pub async fn lead_or_wait(scheduler: &Scheduler, database: &db::Config, stopping: &CancellationToken) {
     while !stopping.is_cancelled() {
         if let Some(held) = try_lead(database).await {
             tracing::info!("leading: this replica runs the periodic tasks");

@@ -16,6 +16,7 @@ use domain::clock::Clock;
 use service::{Context, Error};
 
 pub use config::{Config, SchedulerConfig};
+pub use leader::lead_or_wait;
 
 /// What the tasks work with.
 #[derive(Clone, Debug)]

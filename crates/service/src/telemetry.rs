@@ -65,12 +65,10 @@ pub fn start(service: &'static str, config: &Config) -> Result<(), TelemetryErro
             tracing::subscriber::set_global_default(lines.finish())?;
         }
     }
-    panic::set_hook(Box::new(|panic| {
-        let message = panic.payload_as_str().unwrap_or("a panic without a message");
-        match panic.location() {
-            Some(at) => tracing::error!(%at, "panicked: {message}"),
-            None => tracing::error!("panicked: {message}"),
-        }
+    // Where, but not what: the message of a panic may quote what a caller sent.
+    panic::set_hook(Box::new(|panic| match panic.location() {
+        Some(at) => tracing::error!(%at, "panicked"),
+        None => tracing::error!("panicked"),
     }));
     Ok(())
 }

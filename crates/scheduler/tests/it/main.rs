@@ -1,0 +1,144 @@
+//! The scheduler against a real Postgres and a real RabbitMQ.
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
+
+use std::time::Duration;
+
+use broker::Broker;
+use chrono::TimeDelta;
+use domain::{
+    clock::Clock,
+    id::NotificationId,
+    status::{Channel, Status},
+    wakeup::Kind,
+};
+use scheduler::{Scheduler, SchedulerConfig, release_due, time_out};
+use testkit::{TestDatabase, eventually, notification};
+use tokio_util::sync::CancellationToken;
+
+const LIMIT: Duration = Duration::from_secs(30);
+
+struct Stage {
+    database: TestDatabase,
+    scheduler: Scheduler,
+}
+
+impl Stage {
+    async fn new(clock: Clock, config: SchedulerConfig) -> Self {
+        let database = TestDatabase::new();
+        let broker_config = broker::Config {
+            url: testkit::amqp_url(),
+            prefix: testkit::broker_prefix(),
+            ..broker::Config::default()
+        };
+        let broker = Broker::start(&broker_config, "test", clock.clone()).unwrap();
+        let publisher = broker.publisher();
+        assert!(broker.connected_within(LIMIT).await);
+        let scheduler = Scheduler { db: database.db(), broker, publisher, clock, config };
+        Self { database, scheduler }
+    }
+
+    /// Rows that nobody was told of.
+    fn store(&self, how_many: usize) -> Vec<NotificationId> {
+        let mut conn = self.database.connect();
+        let now = self.scheduler.clock.now();
+        let sample = testkit::sample(&mut conn, now);
+        let mut new: Vec<_> = (0..how_many).map(|_| notification(&sample, Channel::Sms, now)).collect();
+        new.iter_mut().for_each(|n| n.wake_follows = false);
+        db::intake::store(&mut conn, &new).unwrap();
+        new.iter().map(|n| n.id).collect()
+    }
+
+    /// Messages in the queue, which counts a moment after it confirms.
+    async fn depth(&self, expected: u32) {
+        eventually(LIMIT, &format!("{expected} messages"), async || {
+            (self.scheduler.broker.depth(Kind::DeliverSms).await.ok()? == expected).then_some(())
+        })
+        .await;
+    }
+
+    async fn end(self) {
+        self.scheduler.broker.delete_all().await.unwrap();
+        self.scheduler.broker.close().await;
+    }
+}
+
+fn standing_clock() -> Clock {
+    Clock::manual(Clock::System.now())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_sweep_publishes_what_is_due_once_and_again_when_nobody_comes() {
+    let clock = standing_clock();
+    let stage = Stage::new(clock.clone(), SchedulerConfig::default()).await;
+    stage.store(4500);
+    release_due::run(&stage.scheduler).await.unwrap();
+    stage.depth(4500).await;
+    release_due::run(&stage.scheduler).await.unwrap();
+    stage.depth(4500).await;
+    // The broker is wiped; a minute later all is there again.
+    stage.scheduler.broker.purge().await.unwrap();
+    clock.advance(TimeDelta::seconds(60));
+    release_due::run(&stage.scheduler).await.unwrap();
+    stage.depth(4500).await;
+    stage.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_long_queue_is_not_added_to() {
+    let config = SchedulerConfig { release_below: 100, ..SchedulerConfig::default() };
+    let clock = standing_clock();
+    let stage = Stage::new(clock.clone(), config).await;
+    stage.store(150);
+    release_due::run(&stage.scheduler).await.unwrap();
+    stage.depth(150).await;
+    clock.advance(TimeDelta::seconds(60));
+    release_due::run(&stage.scheduler).await.unwrap();
+    stage.depth(150).await;
+    stage.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn two_replicas_run_the_tasks_once_and_the_second_takes_over() {
+    let fast = SchedulerConfig { release_every: Duration::from_millis(50), ..SchedulerConfig::default() };
+    let stage = Stage::new(Clock::System, fast).await;
+    let (first, second) = (CancellationToken::new(), CancellationToken::new());
+    let replica = |stop: &CancellationToken| {
+        let (scheduler, database, stop) = (stage.scheduler.clone(), stage.database.config(), stop.clone());
+        tokio::task::spawn_local(async move { scheduler::lead_or_wait(&scheduler, &database, &stop).await })
+    };
+    let run = async {
+        let (one, other) = (replica(&first), replica(&second));
+        stage.store(10);
+        stage.depth(10).await;
+        // Whichever leads: when it is told to stop, the other one goes on.
+        first.cancel();
+        one.await.unwrap();
+        stage.store(10);
+        stage.depth(20).await;
+        second.cancel();
+        other.await.unwrap();
+    };
+    tokio::task::LocalSet::new().run_until(run).await;
+    stage.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn time_outs_are_found_turn_by_turn() {
+    let clock = standing_clock();
+    let stage = Stage::new(clock.clone(), SchedulerConfig::default()).await;
+    let status = |id| db::notification::find(&mut stage.database.connect(), id).unwrap().unwrap().status;
+    let mut up_to = None;
+    let old = stage.store(1)[0];
+    clock.advance(TimeDelta::days(1));
+    let young = stage.store(1)[0];
+    for (days, expected) in [
+        (1, [Status::Created, Status::Created]),
+        (2, [Status::TemporaryFailure, Status::Created]),
+        (3, [Status::TemporaryFailure, Status::TemporaryFailure]),
+    ] {
+        clock.advance(TimeDelta::days(1) + TimeDelta::seconds(1));
+        time_out::run(&stage.scheduler, &mut up_to).await.unwrap();
+        assert_eq!([status(old), status(young)], expected, "day {days}");
+    }
+    stage.end().await;
+}
