@@ -1,0 +1,94 @@
+//! The dependency table, and the shape of files.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fs,
+    path::{Path, PathBuf},
+};
+
+use cargo_metadata::{DependencyKind, MetadataCommand};
+
+type Table = BTreeMap<String, BTreeSet<String>>;
+
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).ancestors().nth(2).unwrap().to_owned()
+}
+
+/// Crate → the crates of ours that it is built with.
+fn actual() -> Table {
+    let metadata = MetadataCommand::new().manifest_path(root().join("Cargo.toml")).no_deps().exec().unwrap();
+    let ours: BTreeSet<String> = metadata.packages.iter().map(|package| package.name.to_string()).collect();
+    let used = |package: &cargo_metadata::Package| {
+        let normal =
+            package.dependencies.iter().filter(|dependency| dependency.kind == DependencyKind::Normal);
+        normal.map(|dependency| dependency.name.clone()).filter(|name| ours.contains(name)).collect()
+    };
+    metadata.packages.iter().map(|package| (package.name.to_string(), used(package))).collect()
+}
+
+/// The words in backticks of one cell.
+fn words(cell: &str) -> BTreeSet<String> {
+    cell.split('`').skip(1).step_by(2).map(str::to_owned).collect()
+}
+
+#[test]
+fn crates_use_each_other_as_the_architecture_says() {
+    let page = fs::read_to_string(root().join("docs/ARCHITECTURE.md")).unwrap();
+    let table = page.split("## Crates, and who may use whom").nth(1).unwrap().split("\n## ").next().unwrap();
+    let allowed: Table = table
+        .lines()
+        .filter(|line| line.starts_with("| `"))
+        .map(|line| {
+            let cells: Vec<&str> = line.split('|').collect();
+            (words(cells[1]).pop_first().unwrap(), words(cells[3]))
+        })
+        .collect();
+    let actual = actual();
+    assert_eq!(
+        allowed.keys().collect::<Vec<_>>(),
+        actual.keys().collect::<Vec<_>>(),
+        "the table names every crate"
+    );
+    for (name, used) in &actual {
+        let forbidden: Vec<_> = used.difference(&allowed[name]).collect();
+        assert!(forbidden.is_empty(), "{name} uses {forbidden:?}; docs/ARCHITECTURE.md does not allow it");
+    }
+}
+
+fn sources(folder: &Path, found: &mut Vec<PathBuf>) {
+    for entry in fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            sources(&path, found);
+        } else if path.extension().is_some_and(|extension| extension == "rs") {
+            found.push(path);
+        }
+    }
+}
+
+#[test]
+fn files_say_what_they_are_for_and_stay_readable() {
+    let mut files = Vec::new();
+    for entry in fs::read_dir(root().join("crates")).unwrap() {
+        let src = entry.unwrap().path().join("src");
+        sources(&src, &mut files);
+    }
+    assert!(files.len() > 50);
+    let mut complaints = Vec::new();
+    for file in files {
+        let text = fs::read_to_string(&file).unwrap();
+        let is_main = file.file_name().is_some_and(|name| name == "main.rs");
+        let before_tests = text.split("\n#[cfg(test)]\nmod tests {").next().unwrap().lines().count();
+        if !text.starts_with("//!") && !is_main {
+            complaints.push(format!("{} does not begin with what it is for (//!)", file.display()));
+        }
+        let limit = if is_main { 45 } else { 450 };
+        if before_tests > limit {
+            complaints.push(format!(
+                "{}: {before_tests} lines before its tests, {limit} are enough",
+                file.display()
+            ));
+        }
+    }
+    assert!(complaints.is_empty(), "{}", complaints.join("\n"));
+}
