@@ -1,0 +1,81 @@
+//! `migrate`.
+
+use std::io::{BufRead, BufReader};
+
+use diesel::{Connection, PgConnection, RunQueryDsl, sql_query};
+use testkit::TestDatabase;
+
+use crate::ctl::{Ctl, Said};
+
+#[test]
+fn the_second_time_there_is_nothing_to_do() {
+    let database = TestDatabase::empty();
+    let ctl = Ctl::on(&database);
+    assert!(ctl.fails(78, &["audit"]).contains("run `pillarboxctl migrate`"));
+    let first = ctl.ok(&["migrate"]);
+    assert!(first.contains("applied 2026") && first.contains(" made, notifications_"), "{first}");
+    let second = ctl.ok(&["migrate"]);
+    assert!(second.contains(": nothing to do\npartitions: nothing to do"), "{second}");
+    assert!(db::migrations::check(&mut database.connect()).is_ok());
+}
+
+#[test]
+fn several_at_once_apply_everything_once() {
+    let database = TestDatabase::empty();
+    let ctl = Ctl::on(&database);
+    let all: Vec<_> = (0..4).map(|_| ctl.start(&["migrate"])).collect();
+    let all: Vec<Said> = all.into_iter().map(Said::by).collect();
+    for one in &all {
+        assert_eq!(one.code, 0, "{}{}", one.out, one.err);
+    }
+    assert_eq!(all.iter().filter(|one| one.out.contains("applied")).count(), 1);
+}
+
+#[test]
+fn a_database_that_is_not_there_yet_is_waited_for() {
+    let server = std::env::var("TEST_DATABASE_URL").unwrap();
+    // Its name, and then nothing.
+    let url = TestDatabase::empty().url();
+    let ctl = Ctl::new(&[("DATABASE_URL", &url)]);
+    assert!(ctl.fails(69, &["migrate", "--wait", "10ms"]).contains("does not exist"));
+
+    let mut child = ctl.start(&["migrate", "--wait", "60s"]);
+    let mut err = BufReader::new(child.stderr.take().unwrap());
+    let mut line = String::new();
+    err.read_line(&mut line).unwrap();
+    assert!(line.starts_with("waiting: "), "{line}");
+
+    let name = url.rsplit('/').next().unwrap();
+    let mut admin = PgConnection::establish(&server).unwrap();
+    sql_query(format!("CREATE DATABASE {name}")).execute(&mut admin).unwrap();
+    let code = child.wait().unwrap().code();
+    sql_query(format!("DROP DATABASE {name} WITH (FORCE)")).execute(&mut admin).unwrap();
+    assert_eq!(code, Some(0));
+}
+
+#[test]
+fn a_schema_of_the_future_is_left_alone() {
+    let database = TestDatabase::new();
+    let ctl = Ctl::on(&database);
+    sql_query("INSERT INTO __diesel_schema_migrations (version) VALUES ('29990101000000')")
+        .execute(&mut database.connect())
+        .unwrap();
+    for command in ["migrate", "audit"] {
+        assert!(ctl.fails(78, &[command]).contains("29990101000000"));
+    }
+}
+
+#[test]
+fn everything_is_taken_back_only_when_said_twice() {
+    let database = TestDatabase::new();
+    let ctl = Ctl::on(&database);
+    let hesitant = ctl.run(&["migrate", "--revert-all"]);
+    assert_eq!(hesitant.code, 2);
+    assert!(hesitant.err.contains("--destroy-all-data"), "{}", hesitant.err);
+    ctl.ok(&["audit"]);
+
+    ctl.ok(&["migrate", "--revert-all", "--destroy-all-data"]);
+    assert!(ctl.fails(78, &["audit"]).contains("behind"));
+    ctl.ok(&["migrate"]);
+    ctl.ok(&["audit"]);
+}
