@@ -20,7 +20,7 @@ fn a_key_is_created_shown_once_and_revoked() {
     assert!(whole.starts_with(&format!("creme_brulee_desk-{service}-")), "{whole}");
 
     let keys = db::api_key::visible(&mut conn, &testkit::keyring(), sample.service.id, Clock::System.now());
-    let secret = whole[whole.len() - 36..].as_bytes();
+    let secret = &whole.as_bytes()[whole.len() - 36..];
     let key = keys.unwrap().into_iter().find(|key| key.secret.as_deref() == Some(secret)).unwrap();
     assert_eq!((key.key_type, key.revoked), (KeyType::Team, false));
 
