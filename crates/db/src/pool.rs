@@ -42,6 +42,39 @@ impl Default for Config {
     }
 }
 
+/// What libpq is told beside the URL, in seconds and milliseconds: a host that went away without a word is noticed, before a
+/// lease or a caller's patience ends. The URL's own settings win.
+const PATIENCE: [(&str, u32); 5] = [
+    ("connect_timeout", 5),
+    ("keepalives_idle", 10),
+    ("keepalives_interval", 5),
+    ("keepalives_count", 3),
+    ("tcp_user_timeout", 30_000),
+];
+
+impl Config {
+    /// The URL as libpq gets it.
+    fn address(&self) -> String {
+        let mut url = self.url.clone();
+        for (setting, value) in PATIENCE {
+            if !url.contains(&format!("{setting}=")) {
+                let separator = if url.contains('?') { '&' } else { '?' };
+                url.push_str(&format!("{separator}{setting}={value}"));
+            }
+        }
+        url
+    }
+
+    /// What libpq says of a URL that it cannot read may repeat it, password included.
+    fn without_password(&self, words: &str) -> String {
+        let credentials = self.url.split_once("://").and_then(|(_, rest)| rest.rsplit_once('@'));
+        match credentials.and_then(|(credentials, _)| credentials.split_once(':')) {
+            Some((_, password)) if !password.is_empty() => words.replace(password, "…"),
+            _ => words.to_owned(),
+        }
+    }
+}
+
 impl std::fmt::Debug for Config {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         // The URL holds a password.
@@ -55,7 +88,7 @@ pub struct Db {
     pool: Pool<ConnectionManager<PgConnection>>,
     /// As many as connections: whoever waits, waits here and not on a blocking thread.
     permits: Arc<Semaphore>,
-    acquire_timeout: Duration,
+    config: Arc<Config>,
 }
 
 impl std::fmt::Debug for Db {
@@ -73,9 +106,9 @@ impl Db {
             .min_idle(Some(0))
             .connection_timeout(config.acquire_timeout)
             .connection_customizer(Box::new(Session { statement_timeout: config.statement_timeout }))
-            .build_unchecked(ConnectionManager::new(&config.url));
+            .build_unchecked(ConnectionManager::new(config.address()));
         let permits = Arc::new(Semaphore::new(config.pool_size as usize));
-        Self { pool, permits, acquire_timeout: config.acquire_timeout }
+        Self { pool, permits, config: Arc::new(config.clone()) }
     }
 
     /// Makes the pool, waits for as long as the database is away, and checks that its schema is ours.
@@ -111,15 +144,17 @@ impl Db {
         query: &'static str,
         work: impl FnOnce(&mut PgConnection) -> QueryResult<T> + Send + 'static,
     ) -> Result<T, DbError> {
-        let permit = tokio::time::timeout(self.acquire_timeout, Arc::clone(&self.permits).acquire_owned())
-            .await
-            .map_err(|_| DbError::Unavailable(format!("{query} waited too long for its turn")))?
-            .map_err(|_| DbError::Unavailable("shut down".into()))?;
-        let pool = self.pool.clone();
+        let permit =
+            tokio::time::timeout(self.config.acquire_timeout, Arc::clone(&self.permits).acquire_owned())
+                .await
+                .map_err(|_| DbError::Unavailable(format!("{query} waited too long for its turn")))?
+                .map_err(|_| DbError::Unavailable("shut down".into()))?;
+        let (pool, config) = (self.pool.clone(), Arc::clone(&self.config));
         tokio::task::spawn_blocking(move || {
             // Held by the blocking thread: a caller that went away does not free a connection still in use.
             let _permit = permit;
-            let mut conn = pool.get().map_err(|e| DbError::Unavailable(e.to_string()))?;
+            let mut conn =
+                pool.get().map_err(|e| DbError::Unavailable(config.without_password(&e.to_string())))?;
             work(&mut conn).map_err(|source| DbError::Query { query, source })
         })
         .await
@@ -151,8 +186,38 @@ fn prepare_session(conn: &mut PgConnection, statement_timeout: Duration) -> Quer
 /// # Errors
 /// When the database is away.
 pub fn connect(config: &Config) -> Result<PgConnection, DbError> {
-    let mut conn = PgConnection::establish(&config.url).map_err(|e| DbError::Unavailable(e.to_string()))?;
+    let mut conn = PgConnection::establish(&config.address())
+        .map_err(|e| DbError::Unavailable(config.without_password(&e.to_string())))?;
     prepare_session(&mut conn, config.statement_timeout)
         .map_err(|source| DbError::Query { query: "session", source })?;
     Ok(conn)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn config(url: &str) -> Config {
+        Config { url: url.into(), acquire_timeout: Duration::from_secs(1), ..Config::default() }
+    }
+
+    #[test]
+    fn libpq_is_told_to_be_impatient_unless_the_url_says_otherwise() {
+        let address = config("postgres://u:p@h/db?connect_timeout=60").address();
+        assert!(
+            address.starts_with("postgres://u:p@h/db?connect_timeout=60&keepalives_idle=10&"),
+            "{address}"
+        );
+        assert_eq!(address.matches("connect_timeout").count(), 1);
+        assert!(config("postgres://h/db").address().starts_with("postgres://h/db?connect_timeout=5&"));
+    }
+
+    #[test]
+    fn no_error_shows_the_password() {
+        for url in ["postgres://u:hush@127.0.0.1:port/db", "postgres://u:hush@127.0.0.1:1/db"] {
+            let refused = connect(&config(url)).map(|_| ()).unwrap_err().to_string();
+            assert!(!refused.contains("hush"), "{refused}");
+        }
+        assert!(!format!("{:?}", config("postgres://u:hush@h/db")).contains("hush"));
+    }
 }

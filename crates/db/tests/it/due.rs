@@ -91,7 +91,7 @@ fn the_sweep_finds_what_nobody_was_told_of_at_once_and_the_rest_when_it_is_overd
         ids
     };
     assert_eq!(sweep(&mut conn), untold);
-    assert_eq!(sweep(&mut conn), [Uuid::nil(); 0], "once told, not told again at once");
+    assert_eq!(sweep(&mut conn), [] as [Uuid; 0], "once told, not told again at once");
     db::due::unwake(&mut conn, &told[..1], clock.now()).unwrap();
     assert_eq!(sweep(&mut conn), told[..1], "the publish failed after all");
     clock.advance(TimeDelta::seconds(60));

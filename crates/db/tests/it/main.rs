@@ -4,6 +4,7 @@
 mod accepting;
 mod delivering;
 mod due;
+mod plans;
 mod reading;
 mod receipts;
 mod schema;
