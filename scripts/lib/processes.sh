@@ -9,6 +9,7 @@ start_process() {
   shift
   PILLARBOX_STATE_DIR=$STATE_DIR setsid "$@" </dev/null >>"$STATE_DIR/logs/$name.log" 2>&1 9>&- &
   pid=$!
+  disown "$pid" # or bash would comment on its end
   echo "$pid" >"$STATE_DIR/pids/$name"
   # Until its exec the child still shows our own environment; gone altogether is for the caller to notice.
   for ((try = 0; try < 100; try++)); do
