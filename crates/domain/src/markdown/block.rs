@@ -89,100 +89,85 @@ impl Parser {
         let mut blocks = Vec::new();
         let mut at = 0;
         while at < source.text.len() {
-            at = rules
+            let (block, end) = rules
                 .iter()
-                .find_map(|rule| self.apply(*rule, &source, at, &mut blocks))
+                .find_map(|rule| self.block(*rule, &source, at))
                 .expect("the last rule of each list takes any line, and Newlines takes empty ones");
+            if let Some(block) = block {
+                push(&mut blocks, block);
+            }
+            at = end;
         }
         blocks
     }
 
-    /// Where the block ends, if the rule fits.
-    fn apply(
-        &mut self,
-        rule: Rule,
-        source: &Source,
-        at: usize,
-        blocks: &mut Vec<Block<String>>,
-    ) -> Option<usize> {
+    /// If the rule fits: the block, unless it is one of which nothing is shown here, and where it ends.
+    fn block(&mut self, rule: Rule, source: &Source, at: usize) -> Option<(Option<Block<String>>, usize)> {
         let text = source.text;
-        match rule {
+        let (block, end) = match rule {
             Rule::Newlines => {
                 let end = skip_newlines(text, at);
-                blocks.extend((end > at + 1).then_some(Block::Gap));
-                (end > at).then_some(end)
+                return (end > at).then(|| ((end > at + 1).then_some(Block::Gap), end));
             }
-            Rule::Divider => {
-                let end = rules::rule(text, at)?;
-                blocks.push(Block::Rule);
-                Some(end)
-            }
+            Rule::Divider => (Block::Rule, rules::rule(text, at)?),
             Rule::Code => {
                 let end = rules::indented_code(text, at)?;
-                let code = rules::without_line_starts(&text[at..end], |line| {
-                    line.strip_prefix("    ").unwrap_or(line)
-                });
-                blocks.push(Block::Verbatim(code));
-                Some(end)
+                (Block::Verbatim(without_indentation(&text[at..end])), end)
             }
             Rule::Fence => {
                 let (code, end) = fence::block(source, at)?;
-                blocks.push(Block::Verbatim(code.to_owned()));
-                Some(end)
+                (Block::Verbatim(code.to_owned()), end)
             }
             Rule::Heading => {
                 let (hashes, title, end) = rules::heading(text, at)?;
-                blocks.push(heading(hashes, title));
-                Some(end)
+                (heading(hashes, title), end)
             }
             Rule::Underlined => {
                 let (level, title, end) = rules::underlined(text, at)?;
-                blocks.push(Block::Heading(level, title.to_owned()));
-                Some(end)
+                (Block::Heading(level, title.to_owned()), end)
             }
-            Rule::Table => rules::table(text, at),
-            Rule::TableWithEdges => rules::table_with_edges(text, at),
+            Rule::Table => return Some((None, rules::table(text, at)?)),
+            Rule::TableWithEdges => return Some((None, rules::table_with_edges(text, at)?)),
             Rule::Inset => {
                 let end = rules::inset(text, at)?;
-                blocks.push(Block::Inset(self.inset(&text[at..end])));
-                Some(end)
+                (Block::Inset(self.inset(&text[at..end])), end)
             }
             Rule::List => {
                 let (ordered, end) = list::list(source, at)?;
-                blocks.push(Block::List { ordered, items: self.list_items(&text[at..end]) });
-                Some(end)
+                (Block::List { ordered, items: self.list_items(&text[at..end]) }, end)
             }
             Rule::Html => {
                 let (html, end) = tag::block(source, at)?;
-                blocks.push(Block::Verbatim(html.to_owned()));
-                Some(end)
+                (Block::Verbatim(html.to_owned()), end)
             }
             Rule::LinkDefinition => {
                 let (label, target, end) = definition::link(text, at)?;
                 self.definitions.links.insert(label, target);
-                Some(end)
+                return Some((None, end));
             }
             Rule::FootnoteDefinition => {
                 let (label, body, end) = definition::footnote(text, at)?;
-                // The first definition counts.
-                if self.definitions.footnotes.insert(label.clone()) {
-                    let body = definition::outdented(&text[body..end]);
-                    let footnote = Block::Footnote { label, blocks: self.blocks(&body, IN_FOOTNOTE) };
-                    blocks.push(footnote);
-                }
-                Some(end)
+                return Some((self.footnote(label, &text[body..end]), end));
             }
             Rule::Paragraph => {
                 let end = paragraph_end(source, at)?;
-                blocks.push(Block::Paragraph(text[at..end].to_owned()));
-                Some(skip_newlines(text, end))
+                (Block::Paragraph(text[at..end].to_owned()), skip_newlines(text, end))
             }
             Rule::Line => {
                 let end = line_end(text, at);
-                push_line(blocks, &text[at..end]);
-                Some(end)
+                (Block::Text(text[at..end].to_owned()), end)
             }
-        }
+        };
+        Some((Some(block), end))
+    }
+
+    /// Of several with the same label the first one counts.
+    fn footnote(&mut self, label: String, body: &str) -> Option<Block<String>> {
+        let is_new = self.definitions.footnotes.insert(label.clone());
+        is_new.then(|| Block::Footnote {
+            label,
+            blocks: self.blocks(&definition::outdented(body), IN_FOOTNOTE),
+        })
     }
 
     fn inset(&mut self, text: &str) -> Vec<Block<String>> {
@@ -230,13 +215,18 @@ fn as_paragraph(block: Block<String>) -> Block<String> {
 }
 
 /// Lines with nothing between them are one text.
-fn push_line(blocks: &mut Vec<Block<String>>, line: &str) {
-    if let Some(Block::Text(text)) = blocks.last_mut() {
-        text.push('\n');
-        text.push_str(line);
-    } else {
-        blocks.push(Block::Text(line.to_owned()));
+fn push(blocks: &mut Vec<Block<String>>, block: Block<String>) {
+    match (blocks.last_mut(), block) {
+        (Some(Block::Text(text)), Block::Text(line)) => {
+            text.push('\n');
+            text.push_str(&line);
+        }
+        (_, block) => blocks.push(block),
     }
+}
+
+fn without_indentation(code: &str) -> String {
+    rules::without_line_starts(code, |line| line.strip_prefix("    ").unwrap_or(line))
 }
 
 /// A paragraph ends before an empty line, or before a line with which something else begins. Where its last line ends.

@@ -28,7 +28,7 @@ pub(super) fn link(text: &str, at: usize) -> Option<(String, Target, usize)> {
     });
     let start = skip_spaces(text, at);
     let inside = text[start..].strip_prefix('[')?;
-    let label = label::read(inside, &[']', '^'])?;
+    let label = label::read(inside, b"]^")?;
     let after = start + 1 + label.len() + 1;
     let after = text[after..].starts_with(':').then_some(after + 1)?;
     let found = TARGET.captures(line(text, after))?;
@@ -42,7 +42,7 @@ pub(super) fn link(text: &str, at: usize) -> Option<(String, Target, usize)> {
 /// The definition of a footnote at `at`: its label, where its text begins, and where it ends.
 pub(super) fn footnote(text: &str, at: usize) -> Option<(String, usize, usize)> {
     let inside = text[at..].strip_prefix("[^")?;
-    let label = label::read(inside, &[']'])?;
+    let label = label::read(inside, b"]")?;
     let after = at + 2 + label.len() + 1;
     let body = text[after..].starts_with(':').then(|| skip_spaces(text, after + 1))?;
     let mut end = skip_newlines(text, line_end(text, body));

@@ -133,7 +133,7 @@ impl Resolver<'_> {
         if self.definitions.footnotes.is_empty() || self.in_footnote {
             return None;
         }
-        let label = label::read(text[at..].strip_prefix("[^")?, &[']'])?;
+        let label = label::read(text[at..].strip_prefix("[^")?, b"]")?;
         let key = label::normalised(label).filter(|key| self.definitions.footnotes.contains(key))?;
         if self.references.contains_key(&key) {
             return None;
