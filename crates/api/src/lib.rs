@@ -1,1 +1,171 @@
-//! api
+//! HTTP in: requests of services and receipts of providers become rows; the answer follows the commit, and wake-ups
+//! follow the answer.
+//!
+//! ```text
+//! routes ─► v2/send ─► auth ─► body, v2/schema ─► accept ─► db::intake ─► 201
+//!                                                              └─► wake ─► broker (may fail: the sweep finds the row)
+//! routes ─► receipts ─► provider::*::read_receipt ─► db::receipt ─► 200
+//! routes ─► deliver ─► auth (internal) ─► db::delivery::claim ─► delivery::send ─► settle ─► 204
+//! ```
+
+mod accept;
+mod auth;
+mod body;
+mod config;
+mod deliver;
+mod error;
+mod lookup;
+mod receipts;
+mod routes;
+mod status;
+mod v2;
+mod wake;
+
+use std::{convert::Infallible, net::TcpListener, sync::Arc};
+
+use actix_web::{App as ActixApp, HttpServer, middleware::from_fn, web};
+use broker::Broker;
+use db::{Db, intake, receipt, sealing::Keyring};
+use domain::clock::Clock;
+use provider::Providers;
+use service::{Context, health::Readiness, lifecycle::Tasks};
+use tokio::{runtime::Handle, sync::Semaphore};
+
+pub use crate::config::{ApiConfig, Config, InternalConfig};
+use crate::{auth::Clients, body::Limits, lookup::Lookup, wake::Announcer};
+
+/// What every request may need. One per process.
+struct App {
+    accepting: Accepting,
+    announcer: Announcer,
+    clients: Clients,
+    clock: Clock,
+    config: ApiConfig,
+    db: Db,
+    deliveries: Semaphore,
+    keyring: Arc<Keyring>,
+    lookup: Lookup,
+    main_runtime: Handle,
+    providers: Providers,
+    readiness: Readiness,
+    receipts: receipt::Receipts,
+    tasks: Tasks,
+}
+
+/// Where notifications are stored, and what of the providers' configuration answers depend on.
+struct Accepting {
+    intake: intake::Intake,
+    default_sms_sender: String,
+    email_domain: String,
+}
+
+impl App {
+    fn body_limits(&self) -> Limits {
+        Limits { bytes: self.config.body_limit, time: self.config.client_timeout }
+    }
+}
+
+/// The whole process: binds, then serves until it is told to stop.
+///
+/// # Errors
+/// When it cannot start: a taken port, a schema that it does not know, a configuration that cannot be used.
+pub async fn run(config: Config, context: Context) -> Result<(), service::Error> {
+    let listener = service::listen::bind("api", &config.api.listen, config.listen)?;
+    serve(listener, config, Clock::System, context).await
+}
+
+/// Serves on a listener that is bound already, until `context.tasks` stop.
+///
+/// # Errors
+/// As [`run`].
+pub async fn serve(
+    listener: TcpListener,
+    config: Config,
+    clock: Clock,
+    context: Context,
+) -> Result<(), service::Error> {
+    let stopping = context.tasks.stopping().clone();
+    let (api, drain_timeout) = (config.api.clone(), config.shutdown.drain_timeout);
+    let Some(app) = stopping.run_until_cancelled(start(config, clock, context)).await else { return Ok(()) };
+    let app = web::Data::from(app?);
+    let shared = app.clone();
+    let mut server = HttpServer::new(move || {
+        ActixApp::new()
+            .app_data(shared.clone())
+            .wrap(from_fn(routes::within_time))
+            .wrap(routes::extra_headers())
+            .configure(routes::table)
+    })
+    .client_request_timeout(api.client_timeout)
+    .keep_alive(api.keep_alive)
+    .tcp_nodelay(true)
+    .shutdown_signal(stopping.cancelled_owned())
+    .shutdown_timeout(drain_timeout.as_secs());
+    if let Some(threads) = api.threads {
+        server = server.workers(threads.max(1));
+    }
+    server.listen(listener)?.run().await?;
+    // The last owner of the group writers waits for their threads: not a runtime's matter.
+    tokio::task::spawn_blocking(move || drop(app)).await?;
+    Ok(())
+}
+
+async fn start(config: Config, clock: Clock, context: Context) -> Result<Arc<App>, service::Error> {
+    let keyring = Arc::new(config.sealing.keyring()?);
+    let clients = Clients::parse(config.internal.clients.expose())?;
+    let providers = Providers::new(&config.providers)?;
+    let broker = Broker::start(&config.broker, "api", clock.clone())?;
+    let db = Db::open(&config.database).await?;
+
+    let (announcer, publishing) = Announcer::new(broker.publisher(), db.clone(), clock.clone());
+    watch(&context.readiness, &db, &broker);
+    context.tasks.spawn("publishing", async move {
+        publishing.run().await;
+        broker.close().await;
+        Ok::<_, Infallible>(())
+    });
+    let (stored, heard) = (announcer.clone(), announcer.clone());
+    let intake = intake::start(config.database.clone(), move |group| {
+        stored.announce(group.iter().filter(|stored| stored.wake_follows).map(|stored| stored.wake));
+    });
+    let receipts = receipt::start(config.database, move |group| {
+        heard.announce(group.iter().copied().flatten());
+    });
+    Ok(Arc::new(App {
+        accepting: Accepting {
+            intake,
+            default_sms_sender: config.providers.sms_sender,
+            email_domain: config.providers.smtp.from_domain,
+        },
+        announcer,
+        clients,
+        deliveries: Semaphore::new(config.api.deliveries_at_once),
+        config: config.api,
+        lookup: Lookup::new(db.clone(), keyring.clone(), clock.clone()),
+        clock,
+        db,
+        keyring,
+        main_runtime: Handle::current(),
+        providers,
+        readiness: context.readiness,
+        receipts,
+        tasks: context.tasks,
+    }))
+}
+
+/// Without the database we are of no use; without the broker we are, only slower.
+fn watch(readiness: &Readiness, db: &Db, broker: &Broker) {
+    let db = db.clone();
+    readiness.require("database", move || {
+        let db = db.clone();
+        async move {
+            let small = db.run("readiness", db::service::sms_rates);
+            small.await.map(drop).map_err(|error| error.to_string())
+        }
+    });
+    let broker = broker.clone();
+    readiness.mention("broker", move || {
+        let connected = broker.is_connected();
+        async move { if connected { Ok(()) } else { Err("not connected".to_owned()) } }
+    });
+}

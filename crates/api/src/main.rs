@@ -1,1 +1,5 @@
-fn main() {}
+//! The API process.
+
+fn main() -> std::process::ExitCode {
+    service::main("api", api::run)
+}

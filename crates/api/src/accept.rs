@@ -1,0 +1,189 @@
+//! What every way of sending has in common: the rules after the schema, in the order of the wire contract, and storing.
+
+use std::sync::Arc;
+
+use chrono::{DateTime, Utc};
+use db::{intake::NewNotification, service::Permission};
+use domain::{
+    email_address::EmailAddress,
+    id::{NotificationId, ReplyToId, ServiceId, SmsSenderId, TemplateId},
+    personalisation,
+    phone::{PhoneNumber, SmsPermissions},
+    status::{Channel, KeyType},
+    template::Personalisation,
+};
+use serde_json::Value;
+use uuid::Uuid;
+
+use crate::{App, auth::Caller, error::Problem, lookup::KnownTemplate};
+
+/// Whoever sends there gets an answer as usual, and nothing is stored.
+const SIMULATED_NUMBERS: [&str; 3] = ["447700900000", "447700900111", "447700900222"];
+const SIMULATED_ADDRESSES: [&str; 3] = [
+    "simulate-delivered@notifications.service.gov.uk",
+    "simulate-delivered-2@notifications.service.gov.uk",
+    "simulate-delivered-3@notifications.service.gov.uk",
+];
+
+/// Row 4.
+pub(crate) fn permission(caller: &Caller, channel: Channel) -> Result<(), Problem> {
+    let (needed, refusal) = match channel {
+        Channel::Sms => (Permission::Sms, "Service is not allowed to send text messages"),
+        Channel::Email => (Permission::Email, "Service is not allowed to send emails"),
+    };
+    if has(caller, needed) { Ok(()) } else { Err(Problem::bad_request(refusal)) }
+}
+
+fn has(caller: &Caller, permission: Permission) -> bool {
+    caller.service.service.permissions.contains(&permission)
+}
+
+/// Rows 5 to 7.
+pub(crate) async fn template(
+    app: &App,
+    caller: &Caller,
+    id: Uuid,
+    channel: Channel,
+) -> Result<Arc<KnownTemplate>, Problem> {
+    let template = app.lookup.template(caller.service_id(), TemplateId(id)).await?;
+    let template = template.ok_or_else(|| Problem::bad_request("Template not found"))?;
+    if template.row.channel != channel {
+        let message = format!("{} template is not suitable for {channel} notification", template.row.channel);
+        return Err(Problem::bad_request(message));
+    }
+    if template.row.archived {
+        return Err(Problem::bad_request("Template has been deleted"));
+    }
+    Ok(template)
+}
+
+/// Row 8. The subject's names come first; a name of both counts once.
+pub(crate) fn nothing_missing(template: &KnownTemplate, values: &Personalisation) -> Result<(), Problem> {
+    let mut missing = template.subject.as_ref().map(|subject| subject.missing(values)).unwrap_or_default();
+    for name in template.body.missing(values) {
+        if !missing.iter().any(|seen| personalisation::key(seen) == personalisation::key(name)) {
+            missing.push(name);
+        }
+    }
+    if missing.is_empty() {
+        Ok(())
+    } else {
+        Err(Problem::bad_request(format!("Missing personalisation: {}", missing.join(", "))))
+    }
+}
+
+/// Whether a value is a file to be sent as a link.
+pub(crate) fn has_file(values: &Personalisation) -> bool {
+    let is_file = |value: &Value| value.as_object().is_some_and(|object| object.contains_key("file"));
+    values.as_map().values().any(is_file)
+}
+
+/// Row 11: the sender is fixed now, whatever the service changes afterwards.
+pub(crate) fn sms_sender<'a>(app: &'a App, caller: &'a Caller, id: Option<Uuid>) -> Result<&'a str, Problem> {
+    let Some(id) = id else {
+        return Ok(caller.service.default_sms_sender().unwrap_or(&app.accepting.default_sms_sender));
+    };
+    let known = caller.service.sms_sender(SmsSenderId(id));
+    known.ok_or_else(|| unknown_sender("sms_sender_id", id, caller.service_id()))
+}
+
+/// Row 11: where answers go, which is nowhere for a service without an address.
+pub(crate) fn reply_to(caller: &Caller, id: Option<Uuid>) -> Result<Option<&str>, Problem> {
+    let Some(id) = id else { return Ok(caller.service.default_reply_to()) };
+    let known = caller.service.reply_to(ReplyToId(id));
+    known.map(Some).ok_or_else(|| unknown_sender("email_reply_to_id", id, caller.service_id()))
+}
+
+fn unknown_sender(field: &str, id: Uuid, service: ServiceId) -> Problem {
+    Problem::bad_request(format!("{field} {id} does not exist in database for service id {service}"))
+}
+
+/// Row 12. Test keys reach everyone, as they reach no one.
+pub(crate) fn recipient_allowed(caller: &Caller, channel: Channel, normalised: &str) -> Result<(), Problem> {
+    let service = &caller.service.service;
+    let refusal = match caller.key_type {
+        KeyType::Test => return Ok(()),
+        KeyType::Team => "Can’t send to this recipient using a team-only API key",
+        KeyType::Normal if service.restricted => {
+            "Can’t send to this recipient when service is in trial mode – see \
+             https://www.notifications.service.gov.uk/trial-mode"
+        }
+        KeyType::Normal => return Ok(()),
+    };
+    let is_guest = |(by, guest): &(Channel, String)| *by == channel && guest == normalised;
+    if service.guest_list.iter().any(is_guest) { Ok(()) } else { Err(Problem::bad_request(refusal)) }
+}
+
+/// Rows 13 and 14.
+pub(crate) fn number_permitted(caller: &Caller, number: &PhoneNumber) -> Result<(), Problem> {
+    let permissions = SmsPermissions {
+        international: has(caller, Permission::InternationalSms),
+        uk_landline: has(caller, Permission::SmsToUkLandlines),
+    };
+    if !number.is_uk() && !permissions.international {
+        return Err(Problem::bad_request("Cannot send to international mobile numbers"));
+    }
+    number.permitted(permissions).map_err(|error| Problem::InvalidPhone(error.api_message()))
+}
+
+pub(crate) fn is_simulated_number(number: &PhoneNumber) -> bool {
+    SIMULATED_NUMBERS.contains(&number.normalised())
+}
+
+pub(crate) fn is_simulated_address(address: &EmailAddress) -> bool {
+    SIMULATED_ADDRESSES.contains(&address.normalised())
+}
+
+/// What storing needs besides the caller and the template.
+pub(crate) struct Message {
+    pub(crate) id: NotificationId,
+    pub(crate) created_at: DateTime<Utc>,
+    pub(crate) recipient: String,
+    pub(crate) normalised_recipient: String,
+    pub(crate) reference: Option<String>,
+    pub(crate) sender: Option<String>,
+    pub(crate) unsubscribe_url: Option<String>,
+    pub(crate) international: bool,
+    pub(crate) phone_prefix: Option<String>,
+    pub(crate) rate_multiplier: u8,
+}
+
+/// Row 18: returns after the commit.
+pub(crate) async fn store(
+    app: &App,
+    caller: &Caller,
+    template: &KnownTemplate,
+    values: &Personalisation,
+    message: Message,
+) -> Result<(), Problem> {
+    let row = &template.row;
+    let personalisation = match values.as_map() {
+        none if none.is_empty() => None,
+        values => {
+            let json = serde_json::to_vec(values).expect("a map of strings to JSON is JSON");
+            Some(app.keyring.seal(message.id.0, &json))
+        }
+    };
+    let new = NewNotification {
+        id: message.id,
+        service_id: caller.service_id(),
+        channel: row.channel,
+        key_type: caller.key_type,
+        api_key_id: caller.key_id,
+        template_id: row.id,
+        template_version: row.version,
+        recipient: message.recipient,
+        normalised_recipient: message.normalised_recipient,
+        personalisation,
+        client_reference: message.reference,
+        sender: message.sender,
+        unsubscribe_url: message.unsubscribe_url,
+        international: message.international,
+        phone_prefix: message.phone_prefix,
+        rate_multiplier: message.rate_multiplier.into(),
+        created_at: message.created_at,
+        wake_follows: app.announcer.is_connected(),
+    };
+    app.accepting.intake.submit(new).await?;
+    Ok(())
+}

@@ -1,0 +1,181 @@
+//! Who calls: a service with one of its keys, or an internal client.
+//!
+//! The keys are looped over first; the service is looked up only afterwards, on the happy path because limits and
+//! permissions need it anyway, and otherwise so that the message can say whether the service is unknown, has no keys, or
+//! the key is wrong.
+
+mod internal;
+mod token;
+
+use std::sync::Arc;
+
+use actix_web::{
+    HttpRequest,
+    http::header::{AUTHORIZATION, HeaderMap},
+};
+use db::api_key::ApiKey;
+use domain::{
+    id::{ApiKeyId, ServiceId},
+    status::KeyType,
+};
+use jsonwebtoken::DecodingKey;
+
+pub(crate) use self::internal::Clients;
+use self::token::{Token, Verdict};
+use crate::{App, error::Problem, lookup::KnownService};
+
+/// Why a caller is turned away.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Denied {
+    NoToken,
+    NotBearer,
+    /// It cannot be decoded, or breaks a rule for which the contract has no text of its own.
+    BadToken,
+    NoIssuer,
+    IssuerNotAnId,
+    UnknownService,
+    NoKeys,
+    Archived,
+    Clock,
+    WrongAlgorithm,
+    Revoked,
+    NoKeyMatches,
+    /// An internal endpoint, and not one of its clients.
+    NotAllowed,
+}
+
+impl Denied {
+    pub(crate) fn message(self) -> &'static str {
+        match self {
+            Self::NoToken => "Unauthorized: authentication token must be provided",
+            Self::NotBearer => "Unauthorized: authentication bearer scheme must be used",
+            Self::BadToken => {
+                "Invalid token: make sure your API token matches the example at \
+                 https://docs.notifications.service.gov.uk/rest-api.html#authorisation-header"
+            }
+            Self::NoIssuer => "Invalid token: iss field not provided",
+            Self::IssuerNotAnId => "Invalid token: service id is not the right data type",
+            Self::UnknownService => "Invalid token: service not found",
+            Self::NoKeys => "Invalid token: service has no API keys",
+            Self::Archived => "Invalid token: service is archived",
+            Self::Clock => "Error: Your system clock must be accurate to within 30 seconds",
+            Self::WrongAlgorithm => "Invalid token: algorithm used is not HS256",
+            Self::Revoked => "Invalid token: API key revoked",
+            Self::NoKeyMatches => "Invalid token: API key not found",
+            Self::NotAllowed => "Unauthorized: not allowed to perform this action",
+        }
+    }
+}
+
+/// A key as authentication needs it.
+#[derive(Clone)]
+pub(crate) struct KnownKey {
+    id: ApiKeyId,
+    key_type: KeyType,
+    /// None: its secret was sealed with a key that we do not have, so nothing verifies.
+    secret: Option<DecodingKey>,
+    revoked: bool,
+}
+
+impl From<ApiKey> for KnownKey {
+    fn from(key: ApiKey) -> Self {
+        Self {
+            id: key.id,
+            key_type: key.key_type,
+            secret: key.secret.as_deref().map(DecodingKey::from_secret),
+            revoked: key.revoked,
+        }
+    }
+}
+
+/// A service that has proved who it is.
+#[derive(Clone)]
+pub(crate) struct Caller {
+    pub(crate) service: Arc<KnownService>,
+    pub(crate) key_id: ApiKeyId,
+    pub(crate) key_type: KeyType,
+}
+
+impl Caller {
+    pub(crate) fn service_id(&self) -> ServiceId {
+        self.service.id()
+    }
+}
+
+/// The service that makes this request.
+pub(crate) async fn service(app: &App, request: &HttpRequest) -> Result<Caller, Problem> {
+    let token = Token::parse(bearer(request.headers())?)?;
+    let id = token.service()?;
+    let keys = app.lookup.keys(id).await?;
+    let matched = matching(&token, &keys, app.clock.now().timestamp())?;
+    let service = app.lookup.service(id).await?.ok_or(Denied::UnknownService)?;
+    if keys.is_empty() {
+        return Err(Denied::NoKeys.into());
+    }
+    if !service.is_active() {
+        return Err(Denied::Archived.into());
+    }
+    match matched {
+        None => Err(Denied::NoKeyMatches.into()),
+        Some(key) if key.revoked => Err(Denied::Revoked.into()),
+        Some(key) => Ok(Caller { service, key_id: key.id, key_type: key.key_type }),
+    }
+}
+
+fn matching<'k>(token: &Token<'_>, keys: &'k [KnownKey], now: i64) -> Result<Option<&'k KnownKey>, Denied> {
+    for key in keys {
+        let Some(secret) = &key.secret else { continue };
+        match token.verdict(secret, now) {
+            Verdict::Good => return Ok(Some(key)),
+            Verdict::NotThisKey => {}
+            Verdict::Stop(denied) => return Err(denied),
+        }
+    }
+    Ok(None)
+}
+
+/// The internal client that makes this request.
+pub(crate) fn internal<'c>(app: &'c App, request: &HttpRequest) -> Result<&'c str, Denied> {
+    app.clients.admit(&Token::parse(bearer(request.headers())?)?, app.clock.now().timestamp())
+}
+
+/// What stands behind `Bearer`, whatever its case.
+fn bearer(headers: &HeaderMap) -> Result<&str, Denied> {
+    const SCHEME: &[u8] = b"bearer ";
+    let header = headers.get(AUTHORIZATION).map(|value| value.as_bytes()).unwrap_or_default();
+    if header.is_empty() {
+        return Err(Denied::NoToken);
+    }
+    match header.split_at_checked(SCHEME.len()) {
+        Some((scheme, token)) if scheme.eq_ignore_ascii_case(SCHEME) => {
+            std::str::from_utf8(token).map_err(|_| Denied::BadToken)
+        }
+        _ => Err(Denied::NotBearer),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use actix_web::http::header::HeaderValue;
+
+    use super::*;
+
+    fn of(header: &'static [u8]) -> Result<String, Denied> {
+        let mut headers = HeaderMap::new();
+        headers.insert(AUTHORIZATION, HeaderValue::from_bytes(header).unwrap());
+        bearer(&headers).map(str::to_owned)
+    }
+
+    #[test]
+    fn the_scheme_is_bearer_in_any_case() {
+        for header in [&b"Bearer x"[..], b"bearer x", b"BEARER x"] {
+            assert_eq!(of(header), Ok("x".into()));
+        }
+        for header in [&b"Basic eDp5"[..], b"Bearer", b"Bearerx", b"x", "Bärer x".as_bytes()] {
+            assert_eq!(of(header), Err(Denied::NotBearer));
+        }
+        assert_eq!(of(b"Bearer \xff"), Err(Denied::BadToken));
+        assert_eq!(of(b""), Err(Denied::NoToken));
+        assert_eq!(bearer(&HeaderMap::new()), Err(Denied::NoToken));
+    }
+}

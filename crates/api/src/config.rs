@@ -1,0 +1,78 @@
+//! What the API is told at its start.
+
+use std::time::Duration;
+
+use provider::Secret;
+use serde::Deserialize;
+
+/// Every section that this process uses.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub struct Config {
+    pub api: ApiConfig,
+    pub broker: broker::Config,
+    pub database: db::Config,
+    pub internal: InternalConfig,
+    pub listen: service::listen::Config,
+    pub providers: provider::Config,
+    pub sealing: db::sealing::Config,
+    pub shutdown: service::lifecycle::Config,
+}
+
+/// The section `api`.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct ApiConfig {
+    /// `host:port`; port 0 takes any free one.
+    pub listen: String,
+    /// Threads that serve requests; one for each core when not set.
+    pub threads: Option<usize>,
+    /// The largest request body, in bytes. Files by e-mail arrive as base64 in JSON.
+    pub body_limit: usize,
+    /// How long a client may take to send the head of its request, and how long for the body.
+    #[serde(with = "humantime_serde")]
+    pub client_timeout: Duration,
+    /// How long a request may take from its head to the answer (the wire contract says 30 s).
+    #[serde(with = "humantime_serde")]
+    pub request_timeout: Duration,
+    /// How long an idle connection is kept.
+    #[serde(with = "humantime_serde")]
+    pub keep_alive: Duration,
+    /// Where the front end is; error messages point there.
+    pub admin_url: String,
+    /// How long a delivery by request holds its notification; longer than any provider may take.
+    #[serde(with = "humantime_serde")]
+    pub delivery_lease: Duration,
+    /// Deliveries by request at a time; further ones wait.
+    pub deliveries_at_once: usize,
+    /// HTTP basic auth of the receipt endpoints; off when no user is set.
+    pub receipt_user: String,
+    pub receipt_password: Secret,
+}
+
+impl Default for ApiConfig {
+    fn default() -> Self {
+        Self {
+            listen: "127.0.0.1:6011".into(),
+            threads: None,
+            body_limit: 8 * 1024 * 1024,
+            client_timeout: Duration::from_secs(10),
+            request_timeout: Duration::from_secs(30),
+            keep_alive: Duration::from_secs(75),
+            admin_url: "http://localhost:6012".into(),
+            delivery_lease: Duration::from_secs(60),
+            deliveries_at_once: 256,
+            receipt_user: String::new(),
+            receipt_password: Secret::default(),
+        }
+    }
+}
+
+/// The section `internal`: who may call what is not for services.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct InternalConfig {
+    /// `notify-admin:secret`, more after commas. A client may stand several times: any of its secrets opens the door, so
+    /// that they can be rotated.
+    pub clients: Secret,
+}

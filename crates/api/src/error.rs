@@ -1,0 +1,304 @@
+//! What goes wrong, as callers see it: the only place with status codes.
+//!
+//! The wire contract has two forms, and a handler's return type says which one its errors take: [`V2Error`] for `/v2`,
+//! [`PlainError`] for everything else. Failures of our own are logged here, once, under an id that the caller gets too.
+
+use std::{borrow::Cow, fmt, sync::Arc};
+
+use actix_web::{
+    HttpResponse, ResponseError,
+    http::{
+        StatusCode,
+        header::{ContentType, RETRY_AFTER, WWW_AUTHENTICATE},
+    },
+};
+use db::DbError;
+use provider::BadReceipt;
+use serde_json::{Value, json};
+use uuid::Uuid;
+
+use crate::auth::Denied;
+
+/// Seconds after which a caller may try again what the database could not do.
+const TRY_AGAIN: &str = "5";
+
+/// Why a request is not done.
+#[derive(Debug)]
+pub(crate) enum Problem {
+    Denied(Denied),
+    /// Violations of the schema, each in the words of the contract.
+    Validation(Vec<String>),
+    /// A rule of the business.
+    BadRequest(Cow<'static, str>),
+    /// A number that is valid, but not for this service.
+    InvalidPhone(&'static str),
+    Receipt(BadReceipt),
+    WrongReceiptPassword,
+    NoResult,
+    UnknownUrl,
+    WrongMethod,
+    BodyTooLarge,
+    BodyTooSlow,
+    TookTooLong,
+    /// The database is away, or cannot keep up.
+    Unavailable(String),
+    Internal(String),
+}
+
+impl Problem {
+    pub(crate) fn bad_request(message: impl Into<Cow<'static, str>>) -> Self {
+        Self::BadRequest(message.into())
+    }
+
+    fn status(&self) -> StatusCode {
+        match self {
+            Self::Denied(denied) => denied_status(*denied),
+            Self::Validation(_) | Self::BadRequest(_) | Self::InvalidPhone(_) | Self::Receipt(_) => {
+                StatusCode::BAD_REQUEST
+            }
+            Self::WrongReceiptPassword => StatusCode::UNAUTHORIZED,
+            Self::NoResult | Self::UnknownUrl => StatusCode::NOT_FOUND,
+            Self::WrongMethod => StatusCode::METHOD_NOT_ALLOWED,
+            Self::BodyTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
+            Self::BodyTooSlow => StatusCode::REQUEST_TIMEOUT,
+            Self::TookTooLong => StatusCode::GATEWAY_TIMEOUT,
+            Self::Unavailable(_) => StatusCode::SERVICE_UNAVAILABLE,
+            Self::Internal(_) => StatusCode::INTERNAL_SERVER_ERROR,
+        }
+    }
+
+    /// The class that the contract names.
+    fn class(&self) -> &'static str {
+        match self {
+            Self::Denied(_) | Self::WrongReceiptPassword => "AuthError",
+            Self::Validation(_) => "ValidationError",
+            Self::BadRequest(_) | Self::Receipt(_) => "BadRequestError",
+            Self::InvalidPhone(_) => "InvalidPhoneError",
+            Self::NoResult => "NoResultFound",
+            Self::UnknownUrl => "NotFound",
+            Self::WrongMethod => "MethodNotAllowed",
+            Self::BodyTooLarge => "RequestEntityTooLarge",
+            Self::BodyTooSlow => "RequestTimeout",
+            Self::TookTooLong => "GatewayTimeout",
+            Self::Unavailable(_) => "ServiceUnavailable",
+            Self::Internal(_) => "Exception",
+        }
+    }
+
+    /// One message or several.
+    fn messages(&self) -> Vec<Cow<'_, str>> {
+        let one = match self {
+            Self::Validation(messages) | Self::Receipt(BadReceipt::Missing(messages)) => {
+                return messages.iter().map(|message| Cow::Borrowed(message.as_str())).collect();
+            }
+            Self::Denied(denied) => denied.message(),
+            Self::BadRequest(message) => message,
+            Self::InvalidPhone(message) => message,
+            Self::Receipt(BadReceipt::Invalid(message)) => message,
+            Self::WrongReceiptPassword => "Unauthorized: authentication token must be provided",
+            Self::NoResult => "No result found",
+            Self::UnknownUrl => {
+                "The requested URL was not found on the server. If you entered the URL manually please check your \
+                 spelling and try again."
+            }
+            Self::WrongMethod => "The method is not allowed for the requested URL.",
+            Self::BodyTooLarge => "The data value transmitted exceeds the capacity limit.",
+            Self::BodyTooSlow => {
+                "The server closed the network connection because the browser didn't finish the request within the \
+                 specified time."
+            }
+            Self::TookTooLong => "Timeout serving request",
+            Self::Unavailable(_) => {
+                "The server is temporarily unable to service your request. Please try again later."
+            }
+            Self::Internal(_) => "Internal server error",
+        };
+        vec![one.into()]
+    }
+
+    /// Whether the plain form has a list even for one message.
+    fn is_list(&self) -> bool {
+        matches!(self, Self::Validation(_) | Self::Receipt(BadReceipt::Missing(_)))
+    }
+
+    fn v2_body(&self) -> Value {
+        if matches!(self, Self::UnknownUrl | Self::WrongMethod | Self::TookTooLong) {
+            return self.plain_body();
+        }
+        let errors: Vec<Value> = self
+            .messages()
+            .iter()
+            .map(|message| json!({ "error": self.class(), "message": message }))
+            .collect();
+        json!({ "status_code": self.status().as_u16(), "errors": errors })
+    }
+
+    fn plain_body(&self) -> Value {
+        let messages = self.messages();
+        let message = match self {
+            Self::Denied(_) => json!({ "token": messages }),
+            _ if self.is_list() => json!(messages),
+            _ => json!(messages.first()),
+        };
+        json!({ "result": "error", "message": message })
+    }
+
+    fn respond(&self, body: &Value) -> HttpResponse {
+        let mut response = HttpResponse::build(self.status());
+        response.content_type(ContentType::json());
+        match self {
+            Self::Unavailable(_) | Self::Internal(_) => {
+                let request_id = Uuid::new_v4();
+                if let Self::Unavailable(reason) = self {
+                    tracing::warn!(%request_id, reason, "a request met a database that is away");
+                    response.insert_header((RETRY_AFTER, TRY_AGAIN));
+                } else if let Self::Internal(reason) = self {
+                    tracing::error!(%request_id, reason, "a request failed");
+                }
+                response.insert_header(("X-Request-Id", request_id.to_string()));
+            }
+            Self::WrongReceiptPassword => {
+                response.insert_header((WWW_AUTHENTICATE, "Basic realm=\"receipts\""));
+            }
+            // Thrown from outside of what adds the headers to everything else.
+            Self::TookTooLong => {
+                for header in crate::routes::HEADERS {
+                    response.insert_header(header);
+                }
+            }
+            _ => {}
+        }
+        response.body(body.to_string())
+    }
+}
+
+fn denied_status(denied: Denied) -> StatusCode {
+    match denied {
+        Denied::NoToken | Denied::NotBearer | Denied::NotAllowed => StatusCode::UNAUTHORIZED,
+        Denied::BadToken
+        | Denied::NoIssuer
+        | Denied::IssuerNotAnId
+        | Denied::UnknownService
+        | Denied::NoKeys
+        | Denied::Archived
+        | Denied::Clock
+        | Denied::WrongAlgorithm
+        | Denied::Revoked
+        | Denied::NoKeyMatches => StatusCode::FORBIDDEN,
+    }
+}
+
+impl From<Denied> for Problem {
+    fn from(denied: Denied) -> Self {
+        Self::Denied(denied)
+    }
+}
+
+impl From<&DbError> for Problem {
+    fn from(error: &DbError) -> Self {
+        if error.is_unavailable() {
+            Self::Unavailable(error.to_string())
+        } else {
+            Self::Internal(error.to_string())
+        }
+    }
+}
+
+impl From<DbError> for Problem {
+    fn from(error: DbError) -> Self {
+        Self::from(&error)
+    }
+}
+
+/// One failed look-up may have had many waiters.
+impl From<Arc<DbError>> for Problem {
+    fn from(error: Arc<DbError>) -> Self {
+        Self::from(&*error)
+    }
+}
+
+impl From<BadReceipt> for Problem {
+    fn from(bad: BadReceipt) -> Self {
+        Self::Receipt(bad)
+    }
+}
+
+macro_rules! forms {
+    ($($(#[$doc:meta])* $name:ident: $body:ident)+) => {$(
+        $(#[$doc])*
+        #[derive(Debug)]
+        pub(crate) struct $name(Problem);
+
+        impl<P: Into<Problem>> From<P> for $name {
+            fn from(problem: P) -> Self {
+                Self(problem.into())
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(self.0.class())
+            }
+        }
+
+        impl ResponseError for $name {
+            fn status_code(&self) -> StatusCode {
+                self.0.status()
+            }
+
+            fn error_response(&self) -> HttpResponse {
+                self.0.respond(&self.0.$body())
+            }
+        }
+    )+};
+}
+
+forms! {
+    /// `{"status_code": 400, "errors": [{"error": "BadRequestError", "message": "…"}]}`
+    V2Error: v2_body
+    /// `{"result": "error", "message": …}`
+    PlainError: plain_body
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn both_forms_to_the_byte() {
+        let problem = Problem::bad_request("Template not found");
+        assert_eq!(
+            problem.v2_body().to_string(),
+            r#"{"status_code":400,"errors":[{"error":"BadRequestError","message":"Template not found"}]}"#
+        );
+        assert_eq!(problem.plain_body().to_string(), r#"{"result":"error","message":"Template not found"}"#);
+        let denied = Problem::Denied(Denied::NoToken);
+        assert_eq!(
+            denied.plain_body().to_string(),
+            r#"{"result":"error","message":{"token":["Unauthorized: authentication token must be provided"]}}"#
+        );
+        assert_eq!(
+            Problem::WrongMethod.v2_body().to_string(),
+            r#"{"result":"error","message":"The method is not allowed for the requested URL."}"#
+        );
+    }
+
+    #[test]
+    fn only_validation_has_several_messages_and_a_receipt_a_list_of_one() {
+        let several = Problem::Validation(vec!["a".into(), "b".into()]);
+        assert_eq!(several.v2_body()["errors"].as_array().map(Vec::len), Some(2));
+        let receipt = Problem::Receipt(BadReceipt::Missing(vec!["MMG callback failed: CID missing".into()]));
+        assert_eq!(
+            receipt.plain_body().to_string(),
+            r#"{"result":"error","message":["MMG callback failed: CID missing"]}"#
+        );
+    }
+
+    #[test]
+    fn a_database_that_is_away_says_when_to_try_again() {
+        let response = V2Error::from(Problem::Unavailable("x".into())).error_response();
+        assert_eq!(response.status(), StatusCode::SERVICE_UNAVAILABLE);
+        assert!(response.headers().contains_key(RETRY_AFTER));
+        assert!(response.headers().contains_key("X-Request-Id"));
+    }
+}

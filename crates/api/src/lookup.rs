@@ -1,0 +1,143 @@
+//! Look-ups on the way in, remembered for two seconds (the wire contract's figure): a revoked key may work that much longer.
+//!
+//! One query for all who wait for the same thing. That there is no such thing is remembered too, and for no longer.
+
+use std::{hash::Hash, sync::Arc, time::Duration};
+
+use chrono::{DateTime, Utc};
+use db::{Db, DbError, sealing::Keyring, service::Service};
+use domain::{
+    clock::Clock,
+    id::{ReplyToId, ServiceId, SmsSenderId, TemplateId},
+    phone::PhoneNumber,
+    template::Template,
+};
+use moka::future::Cache;
+
+use crate::auth::KnownKey;
+
+const REMEMBERED_FOR: Duration = Duration::from_secs(2);
+/// Entries of each kind; callers who make ids up push out nothing but each other's.
+const CAPACITY: u64 = 10_000;
+
+/// A service, with what its messages are sent from worked out.
+pub(crate) struct KnownService {
+    pub(crate) service: Service,
+    /// As they go to the provider: UK numbers as `447…`.
+    sms_senders: Vec<(SmsSenderId, String)>,
+    default_sms_sender: Option<String>,
+}
+
+impl KnownService {
+    fn new(service: Service) -> Self {
+        let sender = |sender: &str| match PhoneNumber::parse(sender) {
+            Ok(number) if number.is_uk() => number.normalised().to_owned(),
+            Ok(_) | Err(_) => sender.to_owned(),
+        };
+        let default = service.sms_senders.iter().find(|sender| sender.is_default);
+        Self {
+            sms_senders: service.sms_senders.iter().map(|s| (s.id, sender(&s.sender))).collect(),
+            default_sms_sender: default.map(|default| sender(&default.sender)),
+            service,
+        }
+    }
+
+    pub(crate) fn id(&self) -> ServiceId {
+        self.service.id
+    }
+
+    pub(crate) fn is_active(&self) -> bool {
+        self.service.active
+    }
+
+    pub(crate) fn sms_sender(&self, id: SmsSenderId) -> Option<&str> {
+        self.sms_senders.iter().find(|(known, _)| *known == id).map(|(_, sender)| sender.as_str())
+    }
+
+    pub(crate) fn default_sms_sender(&self) -> Option<&str> {
+        self.default_sms_sender.as_deref()
+    }
+
+    pub(crate) fn reply_to(&self, id: ReplyToId) -> Option<&str> {
+        let known = self.service.reply_to_addresses.iter().find(|known| known.id == id);
+        known.map(|known| known.address.as_str())
+    }
+
+    pub(crate) fn default_reply_to(&self) -> Option<&str> {
+        let default = self.service.reply_to_addresses.iter().find(|known| known.is_default);
+        default.map(|default| default.address.as_str())
+    }
+}
+
+/// The current version of a template, taken apart.
+pub(crate) struct KnownTemplate {
+    pub(crate) row: db::template::Template,
+    pub(crate) subject: Option<Template>,
+    pub(crate) body: Template,
+}
+
+impl KnownTemplate {
+    fn new(row: db::template::Template) -> Self {
+        Self {
+            subject: row.subject.as_deref().map(Template::parse),
+            body: Template::parse(&row.content),
+            row,
+        }
+    }
+}
+
+/// What a fragment costs from when on, oldest first.
+type Rates = Arc<[(DateTime<Utc>, f64)]>;
+
+pub(crate) struct Lookup {
+    db: Db,
+    keyring: Arc<Keyring>,
+    clock: Clock,
+    services: Cache<ServiceId, Option<Arc<KnownService>>>,
+    keys: Cache<ServiceId, Arc<[KnownKey]>>,
+    templates: Cache<(ServiceId, TemplateId), Option<Arc<KnownTemplate>>>,
+    rates: Cache<(), Rates>,
+}
+
+impl Lookup {
+    pub(crate) fn new(db: Db, keyring: Arc<Keyring>, clock: Clock) -> Self {
+        Self { db, keyring, clock, services: cache(), keys: cache(), templates: cache(), rates: cache() }
+    }
+
+    pub(crate) async fn service(&self, id: ServiceId) -> Result<Option<Arc<KnownService>>, Arc<DbError>> {
+        let query = self.db.run("service.find", move |conn| db::service::find(conn, id));
+        let known = async { Ok(query.await?.map(KnownService::new).map(Arc::new)) };
+        self.services.try_get_with(id, known).await
+    }
+
+    /// Also the keys that were revoked lately.
+    pub(crate) async fn keys(&self, service: ServiceId) -> Result<Arc<[KnownKey]>, Arc<DbError>> {
+        let known = async {
+            let (keyring, now) = (self.keyring.clone(), self.clock.now());
+            let query = self
+                .db
+                .run("api_key.visible", move |conn| db::api_key::visible(conn, &keyring, service, now));
+            Ok(query.await?.into_iter().map(KnownKey::from).collect())
+        };
+        self.keys.try_get_with(service, known).await
+    }
+
+    pub(crate) async fn template(
+        &self,
+        service: ServiceId,
+        id: TemplateId,
+    ) -> Result<Option<Arc<KnownTemplate>>, Arc<DbError>> {
+        let query = self.db.run("template.current", move |conn| db::template::current(conn, service, id));
+        let known = async { Ok(query.await?.map(KnownTemplate::new).map(Arc::new)) };
+        self.templates.try_get_with((service, id), known).await
+    }
+
+    pub(crate) async fn sms_rates(&self) -> Result<Rates, Arc<DbError>> {
+        let known = async { Ok(self.db.run("service.sms_rates", db::service::sms_rates).await?.into()) };
+        self.rates.try_get_with((), known).await
+    }
+}
+
+fn cache<K: Hash + Eq + Send + Sync + 'static, V: Clone + Send + Sync + 'static>() -> Cache<K, V> {
+    Cache::builder().max_capacity(CAPACITY).time_to_live(REMEMBERED_FOR).build()
+}

@@ -1,0 +1,58 @@
+//! The public API that the official clients call.
+
+pub(crate) mod notifications;
+mod sanitise;
+mod schema;
+pub(crate) mod send;
+
+use actix_web::{
+    HttpRequest,
+    http::header::{HOST, HeaderName},
+};
+use chrono::{DateTime, Utc};
+
+static FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
+
+/// `https://host`, as the caller sees it: what URIs in answers begin with. TLS ends in front of us.
+fn root(request: &HttpRequest) -> String {
+    let header = |name: &HeaderName| request.headers().get(name).and_then(|value| value.to_str().ok());
+    let scheme = match header(&FORWARDED_PROTO).and_then(|list| list.split(',').next()).map(str::trim) {
+        Some("https") => "https",
+        Some(_) | None => "http",
+    };
+    let host = header(&HOST).unwrap_or_else(|| request.app_config().host());
+    format!("{scheme}://{host}")
+}
+
+/// Six decimals and `Z`, always.
+fn timestamp(time: DateTime<Utc>) -> String {
+    time.format("%Y-%m-%dT%H:%M:%S%.6fZ").to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use actix_web::test::TestRequest;
+
+    use super::*;
+
+    #[test]
+    fn the_root_is_what_the_caller_called() {
+        let of = |headers: &[(&'static str, &'static str)]| {
+            let request = headers.iter().fold(TestRequest::default(), |r, h| r.insert_header(*h));
+            root(&request.to_http_request())
+        };
+        assert_eq!(of(&[("host", "api.example:6011")]), "http://api.example:6011");
+        assert_eq!(
+            of(&[("host", "api.example"), ("x-forwarded-proto", "https, http")]),
+            "https://api.example"
+        );
+        assert_eq!(of(&[("host", "api.example"), ("x-forwarded-proto", "javascript")]), "http://api.example");
+        assert_eq!(of(&[]), "http://localhost:8080");
+    }
+
+    #[test]
+    fn timestamps_have_six_decimals() {
+        let time = DateTime::from_timestamp_micros(1_772_442_900_000_000).unwrap();
+        assert_eq!(timestamp(time), "2026-03-02T09:15:00.000000Z");
+    }
+}

@@ -1,0 +1,257 @@
+//! `GET /v2/notifications/{id}` and `GET /v2/notifications`: stored notifications, with their texts made anew from the
+//! template version and the personalisation.
+
+mod query;
+
+use std::collections::HashMap;
+
+use actix_web::{HttpRequest, HttpResponse, web::Data};
+use chrono::{DateTime, Utc};
+use db::{
+    notification::{self, StoredNotification},
+    template::{self, VersionText},
+};
+use domain::{
+    email,
+    id::{NotificationId, TemplateId},
+    sms::Sms,
+    status::{Channel, Status},
+    template::Personalisation,
+};
+use serde::Serialize;
+
+use self::query::{Filters, ListQuery};
+use super::{root, schema::NOT_A_UUID, timestamp};
+use crate::{
+    App, auth,
+    error::{Problem, V2Error},
+};
+
+/// Notifications on a page.
+const PAGE: i64 = 250;
+
+type Texts = HashMap<(TemplateId, i32), VersionText>;
+
+/// The wire form. Keys are always present.
+#[derive(Serialize)]
+struct Shown {
+    id: NotificationId,
+    reference: Option<String>,
+    email_address: Option<String>,
+    phone_number: Option<String>,
+    line_1: (),
+    line_2: (),
+    line_3: (),
+    line_4: (),
+    line_5: (),
+    line_6: (),
+    postcode: (),
+    r#type: Channel,
+    status: Status,
+    template: TemplateLink,
+    body: String,
+    subject: Option<String>,
+    created_at: String,
+    created_by_name: (),
+    sent_at: Option<String>,
+    completed_at: Option<String>,
+    scheduled_for: (),
+    postage: (),
+    one_click_unsubscribe_url: Option<String>,
+    is_cost_data_ready: bool,
+    cost_in_pounds: Option<f64>,
+    cost_details: CostDetails,
+}
+
+#[derive(Serialize)]
+struct TemplateLink {
+    id: TemplateId,
+    version: i32,
+    uri: String,
+}
+
+#[derive(Serialize)]
+#[serde(untagged)]
+enum CostDetails {
+    Sms { billable_sms_fragments: i32, international_rate_multiplier: i16, sms_rate: f64 },
+    Email {},
+}
+
+#[derive(Serialize)]
+struct Page {
+    notifications: Vec<Shown>,
+    links: Links,
+}
+
+#[derive(Serialize)]
+struct Links {
+    current: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    next: Option<String>,
+}
+
+pub(crate) async fn one(request: HttpRequest, app: Data<App>) -> Result<HttpResponse, V2Error> {
+    let caller = auth::service(&app, &request).await?;
+    let id: NotificationId = request
+        .match_info()
+        .get("id")
+        .and_then(|id| id.parse().ok())
+        .ok_or_else(|| Problem::Validation(vec![format!("notification_id {NOT_A_UUID}")]))?;
+    let service = caller.service_id();
+    let found = app.db.run("notification.find", move |conn| {
+        let found = notification::find(conn, id)?.filter(|found| found.service_id == service);
+        let found: Vec<_> = found.into_iter().collect();
+        let texts = template::texts(conn, &versions(&found))?;
+        Ok((found, texts))
+    });
+    let (found, texts) = found.await?;
+    let shown = show(&app, &root(&request), found, &texts).await?.pop().ok_or(Problem::NoResult)?;
+    Ok(HttpResponse::Ok().json(shown))
+}
+
+pub(crate) async fn list(request: HttpRequest, app: Data<App>) -> Result<HttpResponse, V2Error> {
+    let caller = auth::service(&app, &request).await?;
+    let query = ListQuery::read(request.query_string())?;
+    let (service, key_type) = (caller.service_id(), caller.key_type);
+    let (found, texts) = match query.filters() {
+        Filters::MatchNothing => Default::default(),
+        Filters::Some(filter) => {
+            app.db
+                .run("notification.list", move |conn| {
+                    let found = notification::list(conn, service, key_type, &filter, PAGE)?;
+                    let texts = template::texts(conn, &versions(&found))?;
+                    Ok((found, texts))
+                })
+                .await?
+        }
+    };
+    let url = format!("{}/v2/notifications", root(&request));
+    let links =
+        Links { current: query.current(&url), next: found.last().map(|oldest| query.next(&url, oldest.id)) };
+    let notifications = show(&app, &root(&request), found, &texts).await?;
+    Ok(HttpResponse::Ok().json(Page { notifications, links }))
+}
+
+/// The template versions that these were made from.
+fn versions(found: &[StoredNotification]) -> Vec<(TemplateId, i32)> {
+    let mut versions: Vec<_> = found.iter().map(|n| (n.template_id, n.template_version)).collect();
+    versions.sort_unstable();
+    versions.dedup();
+    versions
+}
+
+async fn show(
+    app: &App,
+    root: &str,
+    found: Vec<StoredNotification>,
+    texts: &Texts,
+) -> Result<Vec<Shown>, Problem> {
+    let rates = if found.iter().any(|n| n.channel == Channel::Sms) {
+        app.lookup.sms_rates().await?
+    } else {
+        [].into()
+    };
+    Ok(found.into_iter().map(|n| shown(app, root, n, texts, &rates)).collect())
+}
+
+fn shown(
+    app: &App,
+    root: &str,
+    stored: StoredNotification,
+    texts: &Texts,
+    rates: &[(DateTime<Utc>, f64)],
+) -> Shown {
+    let (body, subject) = rendered(app, &stored, texts);
+    let (phone_number, email_address) = match stored.channel {
+        Channel::Sms => (Some(stored.recipient), None),
+        Channel::Email => (None, Some(stored.recipient)),
+    };
+    let is_cost_data_ready =
+        stored.channel == Channel::Email || stored.status != Status::Created || stored.billable_units != 0;
+    let (cost, cost_details) = match stored.channel {
+        Channel::Email => (0.0, CostDetails::Email {}),
+        Channel::Sms => {
+            let (units, multiplier) = (stored.billable_units, stored.rate_multiplier);
+            let sms_rate = rate_at(rates, stored.created_at);
+            let details = CostDetails::Sms {
+                billable_sms_fragments: units,
+                international_rate_multiplier: multiplier,
+                sms_rate,
+            };
+            (f64::from(units) * f64::from(multiplier) * sms_rate, details)
+        }
+    };
+    let (id, version) = (stored.template_id, stored.template_version);
+    Shown {
+        id: stored.id,
+        reference: stored.client_reference,
+        email_address,
+        phone_number,
+        line_1: (),
+        line_2: (),
+        line_3: (),
+        line_4: (),
+        line_5: (),
+        line_6: (),
+        postcode: (),
+        r#type: stored.channel,
+        status: stored.status,
+        template: TemplateLink { id, version, uri: format!("{root}/v2/template/{id}/version/{version}") },
+        body,
+        subject,
+        created_at: timestamp(stored.created_at),
+        created_by_name: (),
+        sent_at: stored.sent_at.map(timestamp),
+        completed_at: stored.updated_at.filter(|_| stored.status.is_completed()).map(timestamp),
+        scheduled_for: (),
+        postage: (),
+        one_click_unsubscribe_url: stored.unsubscribe_url,
+        is_cost_data_ready,
+        cost_in_pounds: is_cost_data_ready.then_some(cost),
+        cost_details,
+    }
+}
+
+/// The rate valid on the day it was made.
+fn rate_at(rates: &[(DateTime<Utc>, f64)], at: DateTime<Utc>) -> f64 {
+    rates.iter().rev().find(|(from, _)| *from <= at).map_or(0.0, |(_, rate)| *rate)
+}
+
+/// Body, and for e-mails the subject, as the answer to the POST had them.
+fn rendered(app: &App, stored: &StoredNotification, texts: &Texts) -> (String, Option<String>) {
+    let version = (stored.template_id, stored.template_version);
+    let (subject, content) = texts.get(&version).cloned().unwrap_or_default();
+    let values = personalisation(app, stored);
+    match stored.channel {
+        Channel::Sms => (Sms::render(&content, &values, None).text().to_owned(), None),
+        Channel::Email => {
+            let filled = email::fill(&subject.unwrap_or_default(), &content, &values);
+            (filled.body, Some(filled.subject))
+        }
+    }
+}
+
+/// What does not open is shown as if nothing had been given: one bad row must not hide the rest of a page.
+fn personalisation(app: &App, stored: &StoredNotification) -> Personalisation {
+    let Some(sealed) = &stored.personalisation else { return Personalisation::default() };
+    let opened = app.keyring.open(stored.id.0, sealed).ok();
+    let values = opened.and_then(|json| serde_json::from_slice(&json).ok());
+    if values.is_none() {
+        tracing::error!(notification = %stored.id, "the personalisation does not open with our sealing keys");
+    }
+    values.map(Personalisation::new).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_rate_is_that_of_the_day() {
+        let at = |text: &str| text.parse::<DateTime<Utc>>().unwrap();
+        let rates = [(at("2020-01-01T00:00:00Z"), 0.01), (at("2026-04-01T00:00:00Z"), 0.02)];
+        assert_eq!(rate_at(&rates, at("2026-03-31T23:59:59Z")), 0.01);
+        assert_eq!(rate_at(&rates, at("2026-04-01T00:00:00Z")), 0.02);
+        assert_eq!(rate_at(&rates, at("2019-01-01T00:00:00Z")), 0.0);
+    }
+}

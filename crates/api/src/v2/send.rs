@@ -1,0 +1,233 @@
+//! `POST /v2/notifications/{sms,email}`. The checks stand in the order of the wire contract (section 6), which callers see.
+
+use std::borrow::Cow;
+
+use actix_web::{
+    HttpRequest, HttpResponse,
+    web::{Data, Payload},
+};
+use domain::{
+    email,
+    id::{NotificationId, ServiceId},
+    sms::{Sms, Unsendable},
+    status::Channel,
+    template::Personalisation,
+};
+use serde::Serialize;
+use serde_json::{Map, Value};
+
+use super::{
+    root,
+    sanitise::sanitise,
+    schema::{EmailRequest, SmsRequest},
+};
+use crate::{
+    App,
+    accept::{self, Message},
+    auth, body,
+    error::{Problem, V2Error},
+    lookup::KnownTemplate,
+};
+
+#[derive(Serialize)]
+struct Accepted<'a, C> {
+    id: NotificationId,
+    reference: Option<&'a str>,
+    content: C,
+    uri: String,
+    template: TemplateLink,
+    scheduled_for: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    sanitised_content: Option<Map<String, Value>>,
+}
+
+#[derive(Serialize)]
+struct SmsContent<'a> {
+    body: &'a str,
+    from_number: &'a str,
+}
+
+#[derive(Serialize)]
+struct EmailContent<'a> {
+    from_email: String,
+    subject: &'a str,
+    body: &'a str,
+    one_click_unsubscribe_url: Option<&'a str>,
+}
+
+#[derive(Serialize)]
+struct TemplateLink {
+    id: domain::id::TemplateId,
+    version: i32,
+    uri: String,
+}
+
+impl TemplateLink {
+    fn new(root: &str, service: ServiceId, template: &KnownTemplate) -> Self {
+        let (id, version) = (template.row.id, template.row.version);
+        Self { id, version, uri: format!("{root}/services/{service}/templates/{id}") }
+    }
+}
+
+pub(crate) async fn sms(
+    request: HttpRequest,
+    payload: Payload,
+    app: Data<App>,
+) -> Result<HttpResponse, V2Error> {
+    let caller = auth::service(&app, &request).await?;
+    let body = body::json(&body::read(payload, app.body_limits()).await?)?;
+    let now = app.clock.now();
+    let SmsRequest { reference, phone_number, template_id, personalisation, sms_sender_id } =
+        SmsRequest::read(body, now)?;
+    let (as_given, number) = (phone_number.as_given, phone_number.number);
+
+    accept::permission(&caller, Channel::Sms)?;
+    let template = accept::template(&app, &caller, template_id, Channel::Sms).await?;
+    let values = Personalisation::new(personalisation);
+    accept::nothing_missing(&template, &values)?;
+    let text = Sms::from_template(&template.body, &values, None);
+    if text.is_empty() {
+        return Err(unsendable(Unsendable::Empty).into());
+    }
+    if accept::has_file(&values) {
+        return Err(Problem::bad_request("Can only send a file by email").into());
+    }
+    let sender = accept::sms_sender(&app, &caller, sms_sender_id)?;
+    accept::recipient_allowed(&caller, Channel::Sms, number.normalised())?;
+    accept::number_permitted(&caller, &number)?;
+    text.sendable().map_err(unsendable)?;
+
+    let id = NotificationId::new(now);
+    let root = root(&request);
+    let answer = answer(&Accepted {
+        id,
+        reference: reference.as_deref(),
+        content: SmsContent { body: text.text(), from_number: sender },
+        uri: format!("{root}/v2/notifications/{id}"),
+        template: TemplateLink::new(&root, caller.service_id(), &template),
+        scheduled_for: None,
+        sanitised_content: None,
+    });
+    if !accept::is_simulated_number(&number) {
+        let message = Message {
+            id,
+            created_at: now,
+            recipient: as_given.trim().to_owned(),
+            normalised_recipient: number.normalised().to_owned(),
+            reference,
+            sender: Some(sender.to_owned()),
+            unsubscribe_url: None,
+            international: number.is_international(),
+            phone_prefix: Some(number.country_prefix().to_owned()),
+            rate_multiplier: number.rate_multiplier(),
+        };
+        accept::store(&app, &caller, &template, &values, message).await?;
+    }
+    Ok(answer)
+}
+
+pub(crate) async fn email(
+    request: HttpRequest,
+    payload: Payload,
+    app: Data<App>,
+) -> Result<HttpResponse, V2Error> {
+    let caller = auth::service(&app, &request).await?;
+    let body = body::json(&body::read(payload, app.body_limits()).await?)?;
+    let now = app.clock.now();
+    let EmailRequest {
+        reference,
+        email_address,
+        template_id,
+        mut personalisation,
+        email_reply_to_id,
+        one_click_unsubscribe_url,
+        sanitise_content_for,
+    } = EmailRequest::read(body, now)?;
+    let sanitised_content = sanitise(&mut personalisation, &sanitise_content_for);
+
+    accept::permission(&caller, Channel::Email)?;
+    let template = accept::template(&app, &caller, template_id, Channel::Email).await?;
+    let values = Personalisation::new(personalisation);
+    accept::nothing_missing(&template, &values)?;
+    let subject = template.row.subject.as_deref().unwrap_or_default();
+    let filled = email::fill(subject, &template.row.content, &values);
+    if filled.empty {
+        return Err(unsendable(Unsendable::Empty).into());
+    }
+    let reply_to = accept::reply_to(&caller, email_reply_to_id)?;
+    accept::recipient_allowed(&caller, Channel::Email, email_address.normalised())?;
+    if accept::has_file(&values) {
+        return Err(files_are_not_set_up(&app, caller.service_id()).into());
+    }
+    if filled.body.len() > email::BYTE_LIMIT {
+        return Err(too_many_bytes(filled.body.len()).into());
+    }
+
+    let id = NotificationId::new(now);
+    let root = root(&request);
+    let local_part = &caller.service.service.email_local_part;
+    let answer = answer(&Accepted {
+        id,
+        reference: reference.as_deref(),
+        content: EmailContent {
+            from_email: format!("{local_part}@{}", app.accepting.email_domain),
+            subject: &filled.subject,
+            body: &filled.body,
+            one_click_unsubscribe_url: one_click_unsubscribe_url.as_deref(),
+        },
+        uri: format!("{root}/v2/notifications/{id}"),
+        template: TemplateLink::new(&root, caller.service_id(), &template),
+        scheduled_for: None,
+        sanitised_content: Some(sanitised_content),
+    });
+    if !accept::is_simulated_address(&email_address) {
+        let message = Message {
+            id,
+            created_at: now,
+            recipient: email_address.as_given().to_owned(),
+            normalised_recipient: email_address.normalised().to_owned(),
+            reference,
+            sender: reply_to.map(ToOwned::to_owned),
+            unsubscribe_url: one_click_unsubscribe_url,
+            international: false,
+            phone_prefix: None,
+            rate_multiplier: 1,
+        };
+        accept::store(&app, &caller, &template, &values, message).await?;
+    }
+    Ok(answer)
+}
+
+/// Nobody has the permission: letters are not carried.
+pub(crate) async fn letter(
+    request: HttpRequest,
+    payload: Payload,
+    app: Data<App>,
+) -> Result<HttpResponse, V2Error> {
+    auth::service(&app, &request).await?;
+    body::json(&body::read(payload, app.body_limits()).await?)?;
+    Err(Problem::bad_request("Service is not allowed to send letters").into())
+}
+
+fn answer<C: Serialize>(accepted: &Accepted<'_, C>) -> HttpResponse {
+    HttpResponse::Created().json(accepted)
+}
+
+fn unsendable(reason: Unsendable) -> Problem {
+    Problem::bad_request(reason.to_string())
+}
+
+fn too_many_bytes(bytes: usize) -> Problem {
+    Problem::bad_request(format!(
+        "Your message is too long. Emails cannot be longer than {} bytes. Your message is {bytes} bytes.",
+        email::BYTE_LIMIT
+    ))
+}
+
+fn files_are_not_set_up(app: &App, service: ServiceId) -> Problem {
+    let admin: Cow<'_, str> = app.config.admin_url.trim_end_matches('/').into();
+    Problem::bad_request(format!(
+        "Send files by email has not been set up - add contact details for your service at \
+         {admin}/services/{service}/service-settings/send-files-by-email"
+    ))
+}
