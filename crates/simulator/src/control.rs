@@ -38,6 +38,9 @@ pub struct Behaviour {
     /// Milliseconds before a send call is answered
     #[arg(long, default_value_t = Behaviour::default().latency_ms)]
     pub latency_ms: u64,
+    /// Take a message before the latency, not after it: a caller that dies meanwhile has sent it
+    #[arg(long)]
+    pub takes_first: bool,
     /// Share of send calls that are refused, from 0 to 1
     #[arg(long, default_value_t = Behaviour::default().error_rate, value_parser = rate)]
     pub error_rate: f64,
@@ -59,6 +62,7 @@ impl Default for Behaviour {
     fn default() -> Self {
         Self {
             latency_ms: 0,
+            takes_first: false,
             error_rate: 0.0,
             outage: false,
             receipts: true,
@@ -72,6 +76,11 @@ impl Behaviour {
     /// Draws whether this call is one of those that fail.
     pub(crate) fn fails_now(&self) -> bool {
         self.error_rate > 0.0 && rand::random::<f64>() < self.error_rate
+    }
+
+    /// Milliseconds to wait before a message is decided on, and after that, before the answer.
+    pub(crate) fn latency(&self) -> (u64, u64) {
+        if self.takes_first { (0, self.latency_ms) } else { (self.latency_ms, 0) }
     }
 
     /// Draws how long a receipt waits; a day at most, so that its time can be reckoned with.
@@ -98,6 +107,7 @@ const OUT_OF_RANGE: &str = "error_rate must be between 0 and 1";
 #[serde(deny_unknown_fields, default)]
 struct Change {
     latency_ms: Option<u64>,
+    takes_first: Option<bool>,
     error_rate: Option<f64>,
     outage: Option<bool>,
     receipts: Option<bool>,
@@ -115,9 +125,18 @@ impl Change {
     }
 
     fn apply(&self, behaviour: &mut Behaviour) {
-        let Self { latency_ms, error_rate, outage, receipts, receipt_delay_ms, receipt_jitter_ms } = *self;
+        let Self {
+            latency_ms,
+            takes_first,
+            error_rate,
+            outage,
+            receipts,
+            receipt_delay_ms,
+            receipt_jitter_ms,
+        } = *self;
         *behaviour = Behaviour {
             latency_ms: latency_ms.unwrap_or(behaviour.latency_ms),
+            takes_first: takes_first.unwrap_or(behaviour.takes_first),
             error_rate: error_rate.unwrap_or(behaviour.error_rate),
             outage: outage.unwrap_or(behaviour.outage),
             receipts: receipts.unwrap_or(behaviour.receipts),

@@ -182,7 +182,7 @@ fn tile(provider: Provider, calls: Calls, behaviour: &Behaviour) -> Markup {
                 ul.flags {
                     @if behaviour.outage { li.bad { "outage" } }
                     @if behaviour.error_rate > 0.0 { li.bad { (behaviour.error_rate * 100.0) " % errors" } }
-                    @if behaviour.latency_ms > 0 { li { (behaviour.latency_ms) " ms latency" } }
+                    @if behaviour.latency_ms > 0 { li { (behaviour.latency_ms) " ms latency" @if behaviour.takes_first { ", taken first" } } }
                     @if !behaviour.receipts { li { "no receipts" } }
                     @if behaviour.receipt_delay_ms != Behaviour::default().receipt_delay_ms {
                         li { "receipts after " (behaviour.receipt_delay_ms) " ms" }

@@ -84,14 +84,17 @@ pub(crate) async fn take(
     if let Ok(text) = &read {
         shared.record.about(&text.reference);
     }
-    shared.pause(behaviour.latency_ms).await;
-    match read {
+    let (before, after) = behaviour.latency();
+    shared.pause(before).await;
+    let reply = match read {
         Ok(text) => decide(shared, vendor, &behaviour, &text).await,
         Err(problem) => {
             shared.record.ended(provider, problem.outcome);
             Ok(refusal(vendor, &problem))
         }
-    }
+    };
+    shared.pause(after).await;
+    reply
 }
 
 fn has_type(headers: &HeaderMap, wanted: &str) -> bool {

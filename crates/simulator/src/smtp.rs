@@ -318,7 +318,8 @@ impl<'a> Session<'a> {
         let mail = Mail::read(content);
         shared.record.call(Provider::Email);
         shared.record.about(&mail.id);
-        shared.pause(behaviour.latency_ms).await;
+        let (before, after) = behaviour.latency();
+        shared.pause(before).await;
         let rule = self.to.first().map_or_else(|| scenario::for_address(""), |to| scenario::for_address(to));
         let answer = if behaviour.fails_now() {
             Answer::Defer
@@ -331,7 +332,7 @@ impl<'a> Session<'a> {
         let to = self.to.join(", ");
         let keep =
             |mail: Mail, outcome| shared.record.keep(mail.into_message(&from, to, outcome, Receipt::None));
-        match answer {
+        let then = match answer {
             Answer::Accept | Answer::AfterReceipt => {
                 self.accept(mail, &behaviour, rule, answer, &from).await;
                 let number = shared.next_number();
@@ -367,7 +368,9 @@ impl<'a> Session<'a> {
                 keep(mail, Outcome::Dropped);
                 Then::Drop
             }
-        }
+        };
+        shared.pause(after).await;
+        then
     }
 
     /// Puts the mail into the inbox and its receipts on their way.

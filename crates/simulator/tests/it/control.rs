@@ -8,14 +8,14 @@ use simulator::{Behaviour, Options, Provider};
 
 use crate::{
     client::{firetext, get, mmg, post},
-    start, start_with,
+    eventually, start, start_with,
 };
 
 #[tokio::test]
 async fn control_shows_and_changes() {
     let simulator = start().await;
     let before = get(&simulator, "/control").await.json();
-    let usual = json!({"latency_ms": 0, "error_rate": 0.0, "outage": false, "receipts": true,
+    let usual = json!({"latency_ms": 0, "takes_first": false, "error_rate": 0.0, "outage": false, "receipts": true,
         "receipt_delay_ms": 1, "receipt_jitter_ms": 0});
     assert_eq!(before, json!({"mmg": usual, "firetext": usual, "email": usual}));
     let change = json!({"receipt_jitter_ms": 5, "mmg": {"outage": true, "latency_ms": 3}});
@@ -73,6 +73,32 @@ async fn latency_holds_the_answer_back() {
     let start = Instant::now();
     mmg(&simulator, "a", "447700900123", None).await.unwrap();
     assert!(start.elapsed() >= Duration::from_millis(80));
+}
+
+#[tokio::test]
+async fn a_caller_that_hangs_up_has_sent_what_is_taken_first() {
+    let simulator = start().await;
+    simulator.behave_all(|provider| provider.latency_ms = 60_000);
+    simulator.behave(Provider::Mmg, |mmg| mmg.takes_first = true);
+    for (call, calls) in [("mmg", 1), ("firetext", 2)] {
+        let answer = async {
+            match call {
+                "mmg" => mmg(&simulator, "a", "447700900123", None).await,
+                _ => firetext(&simulator, "b", "447700900123", None).await,
+            }
+        };
+        let under_way = || {
+            let counts = simulator.counts();
+            (counts.mmg.accepted + counts.firetext.calls == calls).then_some(())
+        };
+        tokio::select! {
+            _ = answer => panic!("{call} answered before its latency was over"),
+            () = eventually("the call", under_way) => {}
+        }
+    }
+    let counts = simulator.counts();
+    assert_eq!((counts.mmg.calls, counts.mmg.accepted), (1, 1));
+    assert_eq!((counts.firetext.calls, counts.firetext.accepted), (1, 0));
 }
 
 #[tokio::test]
