@@ -71,7 +71,7 @@ stack_start() {
   local name
   export PILLARBOX__LISTEN__NEXT_FREE_PORT=false
   start_process simulator "$BIN/simulator" --http "${SIMULATOR_URL#http://}" \
-    --smtp "${PILLARBOX__PROVIDERS__SMTP__URL#smtp://}"
+    --smtp "${PILLARBOX__PROVIDERS__SMTP__URL#smtp://}" --mail-receipt-url "$NOTIFY_API_URL/notifications/email/ses"
   for name in "${STACK[@]}"; do start_process "$name" "$BIN/$name"; done
   export PILLARBOX__LISTEN__NEXT_FREE_PORT=true
   await_process simulator 30 http_answers "$SIMULATOR_URL/" || fail "the simulator did not start"
