@@ -21,9 +21,9 @@ mod status;
 mod v2;
 mod wake;
 
-use std::{convert::Infallible, net::TcpListener, sync::Arc};
+use std::{convert::Infallible, io, net::TcpListener, sync::Arc, time::Duration};
 
-use actix_web::{App as ActixApp, HttpServer, middleware::from_fn, web};
+use actix_web::{App as ActixApp, HttpServer, dev::Server, middleware::from_fn, web};
 use broker::Broker;
 use db::{Db, intake, receipt, sealing::Keyring};
 use domain::clock::Clock;
@@ -85,10 +85,17 @@ pub async fn serve(
     context: Context,
 ) -> Result<(), service::Error> {
     let stopping = context.tasks.stopping().clone();
-    let (api, drain_timeout) = (config.api.clone(), config.shutdown.drain_timeout);
+    let drain_timeout = config.shutdown.drain_timeout;
     let Some(app) = stopping.run_until_cancelled(start(config, clock, context)).await else { return Ok(()) };
     let app = web::Data::from(app?);
-    let shared = app.clone();
+    server(listener, &app, drain_timeout)?.await?;
+    // The last owner of the group writers waits for their threads: not a runtime's matter.
+    tokio::task::spawn_blocking(move || drop(app)).await?;
+    Ok(())
+}
+
+fn server(listener: TcpListener, app: &web::Data<App>, drain_timeout: Duration) -> io::Result<Server> {
+    let (config, stopping, shared) = (&app.config, app.tasks.stopping().clone(), app.clone());
     let mut server = HttpServer::new(move || {
         ActixApp::new()
             .app_data(shared.clone())
@@ -96,18 +103,15 @@ pub async fn serve(
             .wrap(routes::extra_headers())
             .configure(routes::table)
     })
-    .client_request_timeout(api.client_timeout)
-    .keep_alive(api.keep_alive)
+    .client_request_timeout(config.client_timeout)
+    .keep_alive(config.keep_alive)
     .tcp_nodelay(true)
     .shutdown_signal(stopping.cancelled_owned())
     .shutdown_timeout(drain_timeout.as_secs());
-    if let Some(threads) = api.threads {
+    if let Some(threads) = config.threads {
         server = server.workers(threads.max(1));
     }
-    server.listen(listener)?.run().await?;
-    // The last owner of the group writers waits for their threads: not a runtime's matter.
-    tokio::task::spawn_blocking(move || drop(app)).await?;
-    Ok(())
+    Ok(server.listen(listener)?.run())
 }
 
 async fn start(config: Config, clock: Clock, context: Context) -> Result<Arc<App>, service::Error> {

@@ -117,7 +117,7 @@ fn phone_texts() {
         ("0712345678910", "Too many digits"),
         ("07700 900 12x", "Must not contain letters or symbols"),
         ("07700/900123", "Must not contain letters or symbols"),
-        ("+80012345678", "Not a valid country prefix"),
+        ("+8501921234567", "Not a valid country prefix"),
         ("01999999999", "Number is not valid – double check the phone number you entered"),
     ] {
         assert_eq!(sms(&json!({"phone_number": number})), [format!("phone_number {text}")], "{number}");

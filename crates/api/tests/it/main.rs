@@ -1,0 +1,13 @@
+//! The API as its callers see it: real HTTP, a real Postgres, and a broker that is there or not.
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
+
+mod authentication;
+mod broker;
+mod conventions;
+mod delivering;
+mod drain;
+mod http;
+mod reading;
+mod receipts;
+mod sending;
+mod stage;
