@@ -4,11 +4,13 @@ Takes everything from the environment (`. .pillarbox/env`). Prints a line per ch
 """
 
 import json
+import logging
 import os
 import time
 import urllib.error
 import urllib.request
 import uuid
+import warnings
 
 import jwt
 from notifications_python_client.errors import HTTPError
@@ -30,6 +32,11 @@ UNDECODABLE = (
     "Invalid token: make sure your API token matches the example at "
     "https://docs.notifications.service.gov.uk/rest-api.html#authorisation-header"
 )
+
+
+# Refusals are what is tested here: neither the client nor PyJWT need say more about them.
+logging.getLogger("notifications_python_client").setLevel(logging.ERROR)
+warnings.filterwarnings("ignore", message=".*HMAC key.*")
 
 
 def check(what, found, expected):

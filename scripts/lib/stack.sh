@@ -38,7 +38,8 @@ stack_configure() {
       PILLARBOX__PROVIDERS__FIRETEXT__URL="http://$simulator/firetext" \
       PILLARBOX__PROVIDERS__FIRETEXT__KEY=simulated \
       PILLARBOX__PROVIDERS__FIRETEXT__RECEIPT_URL="http://$api/notifications/sms/firetext" \
-      PILLARBOX__PROVIDERS__SMTP__URL="smtp://$smtp"
+      PILLARBOX__PROVIDERS__SMTP__URL="smtp://$smtp" \
+      PILLARBOX__PROVIDERS__SMTP__ACCEPT_UNSIGNED_RECEIPTS=true # the simulator cannot sign as Amazon does
   } >>"$STATE_DIR/env"
   stack_environment
 }

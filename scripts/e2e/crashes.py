@@ -1,0 +1,350 @@
+"""What must hold whatever dies: real processes are killed, stopped and hammered while notifications are in flight.
+
+Called by scripts/crashes, which tells how. Prints a line per scenario with its figures; ends with 1 when something did not hold.
+"""
+
+import argparse
+import collections
+import http.client
+import json
+import random
+import shutil
+import signal
+import threading
+import time
+import urllib.error
+import urllib.request
+import uuid
+
+from sender import Caller, Sender, sign, split_key
+from stack import Failure, Services, Stack, require, until
+
+IN_FLIGHT_WITHIN_SECONDS = 120
+# The slowest answer while something is away: shorter than the clients' own patience.
+ANSWERED_WITHIN_SECONDS = 15
+# A notification that was on its way for longer was not found by its own wake-up, but by the sweep.
+SWEPT_AFTER_SECONDS = 20
+
+SCENARIOS = {}
+
+
+def scenario(number, title, needs=()):
+    """Registers what follows under that number; `needs` names servers that it ends, which must be ours to end."""
+    def register(run):
+        SCENARIOS[number] = (title, needs, run)
+        return run
+    return register
+
+
+class Scale:
+    """How much of everything."""
+
+    def __init__(self, quick):
+        self.in_flight = 1000 if quick else 2000
+        self.outage_seconds = 15 if quick else 30
+        self.hammered = 500 if quick else 1000
+        self.kills = 3 if quick else 6
+
+
+def finish(stack, sender, may_be_doubled=frozenset()):
+    """Everything that was answered with 201 is delivered, everything that was stored is, and nobody got anything twice but what
+    somebody had in hand when it died. Answers the figures."""
+    audit = stack.settle()
+    statuses = dict(line.split("|") for line in stack.sql("select id, status from notifications"))
+    lost = set(sender.accepted) - statuses.keys()
+    require(not lost, f"{len(lost)} of {len(sender.accepted)} were answered with 201 and are not stored: {some(lost)}")
+    by_status = collections.Counter(statuses.values())
+    require(by_status.keys() == {"delivered"}, f"not all are delivered: {dict(by_status)}")
+    require(audit["accepted"] == len(statuses), f"the audit counts {audit['accepted']}, stored are {len(statuses)}")
+
+    taken = stack.taken_by_providers()
+    missed = statuses.keys() ^ taken.keys()
+    require(not missed, f"{len(missed)} are delivered without a provider, or the other way about: {some(missed)}")
+    doubled = {notification for notification, times in taken.items() if times > 1}
+    unexplained = doubled - may_be_doubled
+    require(not unexplained, f"{len(unexplained)} were sent twice though nobody had them in hand: {some(unexplained)}")
+    require(stack.counts()["duplicates"] == len(doubled), "the simulator's own count of duplicates is another")
+
+    swept = stack.sql("select count(*) from notifications"
+                      f" where sent_at > created_at + interval '{SWEPT_AFTER_SECONDS} seconds'")[0]
+    stack.terminate(*[name for name in stack.processes if name != "simulator"])
+    stack.terminate("simulator")
+    stack.require_no_panic()
+    figures = [f"{len(sender.accepted)} accepted", f"{by_status['delivered']} delivered", f"{len(doubled)} sent twice"]
+    if int(swept):
+        figures.append(f"{swept} later than {SWEPT_AFTER_SECONDS} s (the sweep's)")
+    if sender.failures:
+        figures.append("not accepted: " + ", ".join(f"{n} × {reason}" for reason, n in sender.failures.most_common()))
+    return figures
+
+
+def some(ids):
+    return ", ".join(sorted(ids)[:3])
+
+
+def slow_providers(stack):
+    """Slow enough that much is in their hands at any moment. One of each sort: MMG takes a text at once and answers late, Firetext
+    forgets the text of a caller that hangs up, the mail server takes the mail in any case."""
+    stack.behave(latency_ms=4000, mmg={"takes_first": True})
+
+
+def fast_providers(stack):
+    stack.behave(latency_ms=50, takes_first=False)
+
+
+def kill_in_flight(stack, name, wanted):
+    """Sends until so many are in flight, then kills. Answers the sender, what was leased at the kill, and figures."""
+    slow_providers(stack)
+    sender = Sender(stack.env).start()
+    try:
+        until(f"{wanted} in flight", IN_FLIGHT_WITHIN_SECONDS, lambda: stack.in_flight() >= wanted)
+        stack.kill(name)
+        leased, in_flight = stack.leased(), stack.in_flight()
+    finally:
+        sender.stop()
+    require(in_flight >= wanted, f"{in_flight} in flight at the kill, not {wanted}")
+    require(leased, "nothing was in anybody's hand at the kill")
+    fast_providers(stack)
+    return sender, leased, [f"{in_flight} in flight at the kill, {len(leased)} of them leased"]
+
+
+@scenario("1", "worker killed and started again")
+def worker_killed(stack, scale):
+    stack.start_all()
+    sender, leased, figures = kill_in_flight(stack, "delivery-worker", scale.in_flight)
+    stack.start_worker()
+    return figures + finish(stack, sender, leased)
+
+
+@scenario("3", "one of two workers killed")
+def one_of_two_workers_killed(stack, scale):
+    stack.start_all(workers=2)
+    sender, leased, figures = kill_in_flight(stack, "delivery-worker", scale.in_flight)
+    return figures + finish(stack, sender, leased)
+
+
+def broker_away(stack, scale, end):
+    """The API answers 201 all the time, and nothing is sent twice: nobody dies."""
+    stack.start_all()
+    stack.behave(latency_ms=500)
+    sender = Sender(stack.env, rate=scale.in_flight / (scale.outage_seconds + 10)).start()
+    try:
+        time.sleep(3)
+        end()
+        time.sleep(scale.outage_seconds)
+        during = len(sender.accepted)
+        stack.services.start("rabbitmq")
+        time.sleep(3)
+    finally:
+        sender.stop()
+    require(not sender.failures, f"while the broker was away not every request was answered with 201: {dict(sender.failures)}")
+    require(sender.slowest < ANSWERED_WITHIN_SECONDS, f"the slowest answer took {sender.slowest:.1f} s")
+    return [f"{during} by the end of the outage, slowest answer {sender.slowest:.2f} s"] + finish(stack, sender)
+
+
+@scenario("2a", "RabbitMQ stopped", needs=["rabbitmq"])
+def broker_stopped(stack, scale):
+    return broker_away(stack, scale, lambda: stack.services.end("rabbitmq", signal.SIGTERM))
+
+
+@scenario("2b", "RabbitMQ killed, its data wiped", needs=["rabbitmq"])
+def broker_wiped(stack, scale):
+    def end():
+        stack.services.end("rabbitmq", signal.SIGKILL)
+        shutil.rmtree(stack.services.state / "rabbitmq" / "mnesia")
+
+    return broker_away(stack, scale, end)
+
+
+@scenario("4", "two workers and the delivery endpoint on the same ids")
+def hammered(stack, scale):
+    """The workers are stopped while the notifications are made, so that all of it begins at once."""
+    latency, workers = 0.5, ["delivery-worker", "delivery-worker-2"]
+    stack.start_simulator()
+    stack.start_api()
+    stack.start_scheduler()
+    for worker in workers:
+        # Slow enough that the endpoint gets its share.
+        stack.start_worker(worker, PILLARBOX__WORKER__SMS_IN_FLIGHT="25", PILLARBOX__WORKER__EMAIL_IN_FLIGHT="25")
+    stack.behave(latency_ms=int(latency * 1000))
+    for worker in workers:
+        stack.signal(worker, signal.SIGSTOP)
+    sender = Sender(stack.env, quota=scale.hammered).start().wait()
+    require(len(sender.accepted) == scale.hammered and not stack.leased(), f"not all accepted: {dict(sender.failures)}")
+
+    posts = [notification for notification in sender.accepted for _ in range(4)]
+    random.shuffle(posts)
+    threads = 48
+    answers, delivering = collections.Counter(), [0] * threads
+    hammers = [threading.Thread(target=hammer, args=(stack.env, posts[n::threads], answers, delivering, n, latency), daemon=True)
+               for n in range(threads)]
+    for worker in workers:
+        stack.signal(worker, signal.SIGCONT)
+    for thread in hammers:
+        thread.start()
+    for thread in hammers:
+        thread.join()
+    require(answers == {204: len(posts)}, f"every delivery by request must end in 204: {dict(answers)}")
+    figures = finish(stack, sender)
+    # finish() ended the simulator; its calls were counted before.
+    return [f"{len(posts)} posts"] + figures
+
+
+def hammer(env, ids, answers, delivering, place, latency):
+    client, secret = env["PILLARBOX__INTERNAL__CLIENTS"].split(",")[0].split(":", 1)
+    caller = Caller(env["NOTIFY_API_URL"], client, secret)
+    for notification in ids:
+        asked = time.monotonic()
+        try:
+            reason = caller.post(f"/deliver/notification/{notification}")[0]
+        except (OSError, http.client.HTTPException) as error:
+            reason = type(error).__name__
+        delivering[place] += time.monotonic() - asked >= latency
+        answers[reason] += 1
+    caller.close()
+
+
+@scenario("5", "Postgres stopped at once (immediate) and started, twice", needs=["postgres"])
+def database_restarted(stack, scale):
+    stack.start_all()
+    stack.behave(latency_ms=200)
+    sender = Sender(stack.env).start()
+    try:
+        for away in (0, 5):
+            time.sleep(4)
+            stack.services.end("postgres", signal.SIGQUIT)
+            time.sleep(away)
+            before = len(sender.accepted)
+            stack.services.start("postgres")
+            until("accepting again", 30, lambda: len(sender.accepted) > before + 50)
+    finally:
+        sender.stop()
+    return finish(stack, sender)
+
+
+@scenario("6", "SIGTERM to worker and api, new ones go on")
+def told_to_stop(stack, scale):
+    stack.start_all()
+    stack.behave(latency_ms=1500)
+    sender = Sender(stack.env).start()
+    try:
+        until("some in flight", IN_FLIGHT_WITHIN_SECONDS, lambda: stack.in_flight() >= scale.in_flight / 4)
+        took = stack.terminate("api", "delivery-worker")
+        before = len(sender.accepted)
+        stack.start_api()
+        stack.start_worker()
+        until("accepting again", 30, lambda: len(sender.accepted) > before + 50)
+    finally:
+        sender.stop()
+    fast_providers(stack)
+    return [f"both ended with 0 in {took:.1f} s"] + finish(stack, sender)
+
+
+@scenario("7", "api killed between commits and publishes", needs=["rabbitmq"])
+def api_killed(stack, scale):
+    """Every other time the broker is held up for a moment before, so that commits are certainly ahead of their publishes."""
+    stack.start_all()
+    sender = Sender(stack.env).start()
+    try:
+        for kill in range(scale.kills):
+            time.sleep(random.uniform(0.5, 2))
+            held_up = kill % 2 == 1
+            if held_up:
+                stack.services.signal("rabbitmq", signal.SIGSTOP)
+            try:
+                time.sleep(random.uniform(0.3, 0.6) if held_up else 0)
+                stack.kill("api")
+            finally:
+                if held_up:
+                    stack.services.signal("rabbitmq", signal.SIGCONT)
+            before = len(sender.accepted)
+            stack.start_api()
+            until("accepting again", 30, lambda: len(sender.accepted) > before + 50)
+    finally:
+        sender.stop()
+    return [f"{scale.kills} kills"] + finish(stack, sender)
+
+
+@scenario("8", "five ways to fail to authenticate")
+def authentication(stack, _):
+    stack.start_simulator()
+    stack.start_api()
+    service, secret = split_key(stack.env["API_KEY"])
+    keyless = str(uuid.uuid4())
+    stack.sql("insert into services (id, name, restricted, email_local_part, created_at)"
+              f" values ('{keyless}', 'Without keys', false, 'without.keys', now())")
+    code, key, complaint = stack.control("key", "create", "--service", service, "--name", "Soon revoked", "--type", "normal")
+    require(code == 0, complaint)
+    _, revoked = split_key(key)
+    require(refusal(stack, service, revoked)[0] == 200, "a new key opens the door")
+    keys = json.loads(stack.control("key", "list", "--service", service, "--json")[1])
+    key_id = next(key["id"] for key in keys if key["name"] == "Soon revoked")
+    require(stack.control("key", "revoke", key_id)[0] == 0, "the key cannot be revoked")
+    until("the key is refused", 10, lambda: refusal(stack, service, revoked)[0] != 200)
+
+    cases = [
+        ("unknown service", (uuid.uuid4(), secret), "Invalid token: service not found"),
+        ("service without keys", (keyless, secret), "Invalid token: service has no API keys"),
+        ("revoked key", (service, revoked), "Invalid token: API key revoked"),
+        ("wrong signature", (service, uuid.uuid4()), "Invalid token: API key not found"),
+        ("stale token", (service, secret, time.time() - 60),
+         "Error: Your system clock must be accurate to within 30 seconds"),
+    ]
+    for what, token, message in cases:
+        expected = (403, {"status_code": 403, "errors": [{"error": "AuthError", "message": message}]})
+        found = refusal(stack, *token)
+        require(found == expected, f"{what}: {found}, expected {expected}")
+    stack.terminate("api", "simulator")
+    return [what for what, _, _ in cases]
+
+
+def refusal(stack, issuer, secret, at=None):
+    headers = {"Authorization": f"Bearer {sign(str(issuer), str(secret), at)}"}
+    try:
+        with urllib.request.urlopen(urllib.request.Request(f"{stack.env['NOTIFY_API_URL']}/v2/notifications", headers=headers),
+                                    timeout=30) as answer:
+            return answer.status, json.load(answer)
+    except urllib.error.HTTPError as error:
+        return error.code, json.load(error)
+
+
+def run(number, services, scale):
+    """One scenario on a stack of its own; whether it held."""
+    title, needs, run_it = SCENARIOS[number]
+    started, stack = time.monotonic(), None
+    try:
+        stack = Stack(services, number)
+        taboo = [server for server in needs if not services.is_ours(server)]
+        if taboo:
+            print(f"skip   {number:<3}{title}: {', '.join(taboo)} runs in a container, or is not ours", flush=True)
+            return True
+        figures = run_it(stack, scale)
+    except Failure as failure:
+        print(f"FAILED {number:<3}{title}: {failure} ({time.monotonic() - started:.0f} s)", flush=True)
+        return False
+    finally:
+        if stack:
+            stack.close()
+    print(f"ok     {number:<3}{title}: {'; '.join(figures)} ({time.monotonic() - started:.0f} s)", flush=True)
+    return True
+
+
+def main():
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--state", required=True)
+    parser.add_argument("--binaries", required=True)
+    parser.add_argument("--only", default=",".join(sorted(SCENARIOS)))
+    parser.add_argument("--quick", action="store_true")
+    arguments = parser.parse_args()
+    wanted = arguments.only.split(",")
+    chosen = [number for number in sorted(SCENARIOS) if any(number.startswith(word) for word in wanted if word)]
+    if not chosen:
+        parser.error(f"--only: some of {', '.join(sorted(SCENARIOS))}")
+    services, scale = Services(arguments.state, arguments.binaries), Scale(arguments.quick)
+    held = [run(number, services, scale) for number in chosen]
+    print(f"crashes: {held.count(True)} of {len(held)} hold", flush=True)
+    raise SystemExit(0 if all(held) else 1)
+
+
+if __name__ == "__main__":
+    main()
