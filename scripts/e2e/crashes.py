@@ -185,12 +185,17 @@ def hammered(stack, scale):
     for thread in hammers:
         thread.join()
     require(answers == {204: len(posts)}, f"every delivery by request must end in 204: {dict(answers)}")
-    figures = finish(stack, sender)
-    # finish() ended the simulator; its calls were counted before.
-    return [f"{len(posts)} posts"] + figures
+    stack.settle()
+    counts = stack.counts()
+    calls = sum(counts[provider]["calls"] for provider in ("mmg", "firetext", "email"))
+    require(calls == scale.hammered, f"{calls} calls to providers for {scale.hammered} notifications")
+    by_request = sum(delivering)
+    require(0 < by_request < scale.hammered, f"{by_request} of {scale.hammered} delivered by request: not both took part")
+    return [f"{len(posts)} posts, {calls} calls to providers, {by_request} of them by request"] + finish(stack, sender)
 
 
 def hammer(env, ids, answers, delivering, place, latency):
+    """A post that took as long as a provider does has delivered; those that found somebody else at it are quick."""
     client, secret = env["PILLARBOX__INTERNAL__CLIENTS"].split(",")[0].split(":", 1)
     caller = Caller(env["NOTIFY_API_URL"], client, secret)
     for notification in ids:
