@@ -68,6 +68,27 @@ impl Default for ApiConfig {
     }
 }
 
+/// A setting of the section `api` that cannot be used.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("api.{key}: {problem}")]
+pub(crate) struct BadSetting {
+    key: &'static str,
+    problem: &'static str,
+}
+
+impl ApiConfig {
+    pub(crate) fn check(&self) -> Result<(), BadSetting> {
+        if self.delivery_lease < Duration::from_secs(10) {
+            let problem = "at least 10s: a slow provider's answer must find the claim still ours";
+            return Err(BadSetting { key: "delivery_lease", problem });
+        }
+        if self.receipt_user.is_empty() != self.receipt_password.is_empty() {
+            return Err(BadSetting { key: "receipt_password", problem: "set together with receipt_user" });
+        }
+        Ok(())
+    }
+}
+
 /// The section `internal`: who may call what is not for services.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]

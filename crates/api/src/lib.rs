@@ -115,6 +115,7 @@ fn server(listener: TcpListener, app: &web::Data<App>, drain_timeout: Duration) 
 }
 
 async fn start(config: Config, clock: Clock, context: Context) -> Result<Arc<App>, service::Error> {
+    config.api.check()?;
     let keyring = Arc::new(config.sealing.keyring()?);
     let clients = Clients::parse(config.internal.clients.expose())?;
     let providers = Providers::new(&config.providers)?;
@@ -143,7 +144,7 @@ async fn start(config: Config, clock: Clock, context: Context) -> Result<Arc<App
         },
         announcer,
         clients,
-        deliveries: Semaphore::new(config.api.deliveries_at_once),
+        deliveries: Semaphore::new(config.api.deliveries_at_once.max(1)),
         config: config.api,
         lookup: Lookup::new(db.clone(), keyring.clone(), clock.clone()),
         clock,

@@ -107,7 +107,7 @@ impl Lookup {
     pub(crate) async fn service(&self, id: ServiceId) -> Result<Option<Arc<KnownService>>, Arc<DbError>> {
         let query = self.db.run("service.find", move |conn| db::service::find(conn, id));
         let known = async { Ok(query.await?.map(KnownService::new).map(Arc::new)) };
-        self.services.try_get_with(id, known).await
+        self.services.try_get_with_by_ref(&id, known).await
     }
 
     /// Also the keys that were revoked lately.
@@ -119,7 +119,7 @@ impl Lookup {
                 .run("api_key.visible", move |conn| db::api_key::visible(conn, &keyring, service, now));
             Ok(query.await?.into_iter().map(KnownKey::from).collect())
         };
-        self.keys.try_get_with(service, known).await
+        self.keys.try_get_with_by_ref(&service, known).await
     }
 
     pub(crate) async fn template(
@@ -129,12 +129,12 @@ impl Lookup {
     ) -> Result<Option<Arc<KnownTemplate>>, Arc<DbError>> {
         let query = self.db.run("template.current", move |conn| db::template::current(conn, service, id));
         let known = async { Ok(query.await?.map(KnownTemplate::new).map(Arc::new)) };
-        self.templates.try_get_with((service, id), known).await
+        self.templates.try_get_with_by_ref(&(service, id), known).await
     }
 
     pub(crate) async fn sms_rates(&self) -> Result<Rates, Arc<DbError>> {
         let known = async { Ok(self.db.run("service.sms_rates", db::service::sms_rates).await?.into()) };
-        self.rates.try_get_with((), known).await
+        self.rates.try_get_with_by_ref(&(), known).await
     }
 }
 

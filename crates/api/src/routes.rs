@@ -13,7 +13,7 @@ use crate::{
     App, deliver,
     error::{PlainError, Problem},
     receipts, status,
-    v2::{notifications, send},
+    v2::{notifications, send, templates},
 };
 
 #[rustfmt::skip]
@@ -24,6 +24,10 @@ pub(crate) fn table(config: &mut ServiceConfig) {
         .service(at("/v2/notifications/{id:email}").route(get().to(notifications::one)).route(post().to(send::email)))
         .service(at("/v2/notifications/{id:letter}").route(get().to(notifications::one)).route(post().to(send::letter)))
         .service(at("/v2/notifications/{id}").route(get().to(notifications::one)).route(post().to(unknown_url)))
+        .service(at("/v2/template/{id}").route(get().to(templates::one)))
+        .service(at("/v2/template/{id}/version/{version:[0-9]+}").route(get().to(templates::one)))
+        .service(at("/v2/template/{id}/preview").route(post().to(templates::preview)))
+        .service(at("/v2/templates").route(get().to(templates::list)))
         .service(at("/notifications/sms/mmg").route(post().to(receipts::mmg)))
         .service(at("/notifications/sms/firetext").route(post().to(receipts::firetext)))
         .service(at("/notifications/email/ses").route(post().to(receipts::ses)))

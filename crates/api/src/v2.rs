@@ -4,6 +4,7 @@ pub(crate) mod notifications;
 mod sanitise;
 mod schema;
 pub(crate) mod send;
+pub(crate) mod templates;
 
 use actix_web::{
     HttpRequest,

@@ -67,6 +67,88 @@ pub fn current(conn: &mut PgConnection, service: ServiceId, id: TemplateId) -> Q
     }))
 }
 
+/// A template at one of its versions, with what is told of its history.
+#[derive(Clone, Debug)]
+pub struct Dated {
+    pub template: Template,
+    pub created_at: DateTime<Utc>,
+    /// When this version was made; None for the first one.
+    pub updated_at: Option<DateTime<Utc>>,
+    /// An e-mail address.
+    pub created_by: Option<String>,
+}
+
+/// What is asked of a service's templates. Hidden ones are never answered.
+#[derive(Clone, Copy, Debug)]
+pub enum Which {
+    /// The current version of each that is not archived, by name and then by type.
+    All(Option<Channel>),
+    Current(TemplateId),
+    Version(TemplateId, i32),
+}
+
+/// Templates of this service, as they are shown.
+///
+/// # Errors
+/// When the query fails.
+pub fn dated(conn: &mut PgConnection, service: ServiceId, which: Which) -> QueryResult<Vec<Dated>> {
+    type Head = (Uuid, PgChannel, String, Option<DateTime<Utc>>, DateTime<Utc>);
+    type Version = (i32, Option<String>, String, DateTime<Utc>, Option<String>);
+    let joined = template_versions::table.on(template_versions::template_id.eq(templates::id));
+    let mut query = templates::table
+        .inner_join(joined)
+        .filter(templates::service_id.eq(service.0))
+        .filter(templates::hidden.eq(false))
+        .order((templates::name, templates::channel, templates::id))
+        .select((
+            (
+                templates::id,
+                templates::channel,
+                templates::name,
+                templates::archived_at,
+                templates::created_at,
+            ),
+            (
+                template_versions::version,
+                template_versions::subject,
+                template_versions::content,
+                template_versions::created_at,
+                template_versions::created_by,
+            ),
+        ))
+        .into_boxed();
+    query = match which {
+        Which::All(_) | Which::Current(_) => query.filter(template_versions::version.eq(templates::version)),
+        Which::Version(_, version) => query.filter(template_versions::version.eq(version)),
+    };
+    query = match which {
+        Which::All(channel) => {
+            let query = query.filter(templates::archived_at.is_null());
+            match channel {
+                Some(channel) => query.filter(templates::channel.eq(PgChannel(channel))),
+                None => query,
+            }
+        }
+        Which::Current(id) | Which::Version(id, _) => query.filter(templates::id.eq(id.0)),
+    };
+    let rows: Vec<(Head, Version)> = query.load(conn)?;
+    let dated = |((id, channel, name, archived_at, created_at), version): (Head, Version)| {
+        let (version, subject, content, made_at, created_by) = version;
+        let template = Template {
+            id: id.into(),
+            service_id: service,
+            channel: channel.0,
+            name,
+            version,
+            subject,
+            content,
+            archived: archived_at.is_some(),
+        };
+        Dated { template, created_at, updated_at: (version > 1).then_some(made_at), created_by }
+    };
+    Ok(rows.into_iter().map(dated).collect())
+}
+
 /// Subject and content of one version.
 pub type VersionText = (Option<String>, String);
 

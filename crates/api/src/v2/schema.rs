@@ -90,6 +90,28 @@ impl EmailRequest {
     }
 }
 
+/// The personalisation of a preview. What else is in there is tolerated.
+pub(super) fn preview(body: Value) -> Result<Map<String, Value>, Problem> {
+    let mut form = Form::new(body)?;
+    let personalisation = form.optional("personalisation", object);
+    if form.errors.is_empty() {
+        Ok(personalisation.unwrap_or_default())
+    } else {
+        Err(Problem::Validation(form.errors))
+    }
+}
+
+/// The query of the list of templates.
+pub(super) fn template_type(query: &str) -> Result<Option<String>, Problem> {
+    let pairs: Vec<(String, String)> = serde_urlencoded::from_str(query).unwrap_or_default();
+    let word = pairs.iter().find(|(name, _)| name == "type").map(|(_, word)| word.clone());
+    let wrong = word.iter().filter(|word| !TEMPLATE_TYPES.contains(&word.as_str()));
+    let mut errors: Vec<String> =
+        wrong.map(|word| format!("type {}", not_one_of(word, &TEMPLATE_TYPES))).collect();
+    errors.extend(additional(pairs.iter().map(|(name, _)| name).filter(|name| *name != "type")));
+    if errors.is_empty() { Ok(word) } else { Err(Problem::Validation(errors)) }
+}
+
 /// What is left of a body, and what was wrong with it so far.
 struct Form {
     rest: Map<String, Value>,
@@ -139,6 +161,7 @@ impl Form {
 pub(super) fn additional<'n>(names: impl Iterator<Item = &'n String>) -> Option<String> {
     let mut names: Vec<&String> = names.collect();
     names.sort_unstable();
+    names.dedup();
     let verb = match names.len() {
         0 => return None,
         1 => "was",
@@ -157,6 +180,8 @@ pub(super) fn without_repetitions(messages: Vec<String>) -> Vec<String> {
 pub(super) fn not_one_of(value: &str, words: &[&str]) -> String {
     format!("{} is not one of [{}]", shown(&Value::from(value)), words.join(", "))
 }
+
+pub(super) const TEMPLATE_TYPES: [&str; 3] = ["sms", "email", "letter"];
 
 pub(super) const NOT_A_UUID: &str = "is not a valid UUID";
 

@@ -1,13 +1,13 @@
 //! `POST /v2/notifications/{sms,email}`. The checks stand in the order of the wire contract (section 6), which callers see.
 
-use std::borrow::Cow;
+use std::sync::Arc;
 
 use actix_web::{
     HttpRequest, HttpResponse,
     web::{Data, Payload},
 };
 use domain::{
-    email,
+    email::{self, FilledEmail},
     id::{NotificationId, ServiceId},
     sms::{Sms, Unsendable},
     status::Channel,
@@ -19,12 +19,13 @@ use serde_json::{Map, Value};
 use super::{
     root,
     sanitise::sanitise,
-    schema::{EmailRequest, SmsRequest},
+    schema::{EmailRequest, Phone, SmsRequest},
 };
 use crate::{
     App,
     accept::{self, Message},
-    auth, body,
+    auth::{self, Caller},
+    body,
     error::{Problem, V2Error},
     lookup::KnownTemplate,
 };
@@ -36,7 +37,8 @@ struct Accepted<'a, C> {
     content: C,
     uri: String,
     template: TemplateLink,
-    scheduled_for: Option<&'a str>,
+    /// Nothing is scheduled by API.
+    scheduled_for: (),
     #[serde(skip_serializing_if = "Option::is_none")]
     sanitised_content: Option<Map<String, Value>>,
 }
@@ -77,35 +79,20 @@ pub(crate) async fn sms(
     let caller = auth::service(&app, &request).await?;
     let body = body::json(&body::read(payload, app.body_limits()).await?)?;
     let now = app.clock.now();
-    let SmsRequest { reference, phone_number, template_id, personalisation, sms_sender_id } =
-        SmsRequest::read(body, now)?;
-    let (as_given, number) = (phone_number.as_given, phone_number.number);
+    let mut asked = SmsRequest::read(body, now)?;
+    let values = Personalisation::new(std::mem::take(&mut asked.personalisation));
+    let (template, text, sender) = check_sms(&app, &caller, &asked, &values).await?;
 
-    accept::permission(&caller, Channel::Sms)?;
-    let template = accept::template(&app, &caller, template_id, Channel::Sms).await?;
-    let values = Personalisation::new(personalisation);
-    accept::nothing_missing(&template, &values)?;
-    let text = Sms::from_template(&template.body, &values, None);
-    if text.is_empty() {
-        return Err(unsendable(Unsendable::Empty).into());
-    }
-    if accept::has_file(&values) {
-        return Err(Problem::bad_request("Can only send a file by email").into());
-    }
-    let sender = accept::sms_sender(&app, &caller, sms_sender_id)?;
-    accept::recipient_allowed(&caller, Channel::Sms, number.normalised())?;
-    accept::number_permitted(&caller, &number)?;
-    text.sendable().map_err(unsendable)?;
-
+    let SmsRequest { reference, phone_number: Phone { as_given, number }, .. } = asked;
     let id = NotificationId::new(now);
     let root = root(&request);
-    let answer = answer(&Accepted {
+    let answer = HttpResponse::Created().json(Accepted {
         id,
         reference: reference.as_deref(),
         content: SmsContent { body: text.text(), from_number: sender },
         uri: format!("{root}/v2/notifications/{id}"),
         template: TemplateLink::new(&root, caller.service_id(), &template),
-        scheduled_for: None,
+        scheduled_for: (),
         sanitised_content: None,
     });
     if !accept::is_simulated_number(&number) {
@@ -126,6 +113,31 @@ pub(crate) async fn sms(
     Ok(answer)
 }
 
+/// What is sent, and who from.
+async fn check_sms<'a>(
+    app: &'a App,
+    caller: &'a Caller,
+    asked: &SmsRequest,
+    values: &Personalisation,
+) -> Result<(Arc<KnownTemplate>, Sms, &'a str), Problem> {
+    let number = &asked.phone_number.number;
+    accept::permission(caller, Channel::Sms)?;
+    let template = accept::template(app, caller, asked.template_id, Channel::Sms).await?;
+    accept::nothing_missing(&template, values)?;
+    let text = Sms::from_template(&template.body, values, None);
+    if text.is_empty() {
+        return Err(unsendable(Unsendable::Empty));
+    }
+    if accept::has_file(values) {
+        return Err(Problem::bad_request("Can only send a file by email"));
+    }
+    let sender = accept::sms_sender(app, caller, asked.sms_sender_id)?;
+    accept::recipient_allowed(caller, Channel::Sms, number.normalised())?;
+    accept::number_permitted(caller, number)?;
+    text.sendable().map_err(unsendable)?;
+    Ok((template, text, sender))
+}
+
 pub(crate) async fn email(
     request: HttpRequest,
     payload: Payload,
@@ -134,39 +146,17 @@ pub(crate) async fn email(
     let caller = auth::service(&app, &request).await?;
     let body = body::json(&body::read(payload, app.body_limits()).await?)?;
     let now = app.clock.now();
-    let EmailRequest {
-        reference,
-        email_address,
-        template_id,
-        mut personalisation,
-        email_reply_to_id,
-        one_click_unsubscribe_url,
-        sanitise_content_for,
-    } = EmailRequest::read(body, now)?;
-    let sanitised_content = sanitise(&mut personalisation, &sanitise_content_for);
+    let mut asked = EmailRequest::read(body, now)?;
+    let mut values = std::mem::take(&mut asked.personalisation);
+    let sanitised_content = sanitise(&mut values, &asked.sanitise_content_for);
+    let values = Personalisation::new(values);
+    let (template, filled, reply_to) = check_email(&app, &caller, &asked, &values).await?;
 
-    accept::permission(&caller, Channel::Email)?;
-    let template = accept::template(&app, &caller, template_id, Channel::Email).await?;
-    let values = Personalisation::new(personalisation);
-    accept::nothing_missing(&template, &values)?;
-    let subject = template.row.subject.as_deref().unwrap_or_default();
-    let filled = email::fill(subject, &template.row.content, &values);
-    if filled.empty {
-        return Err(unsendable(Unsendable::Empty).into());
-    }
-    let reply_to = accept::reply_to(&caller, email_reply_to_id)?;
-    accept::recipient_allowed(&caller, Channel::Email, email_address.normalised())?;
-    if accept::has_file(&values) {
-        return Err(files_are_not_set_up(&app, caller.service_id()).into());
-    }
-    if filled.body.len() > email::BYTE_LIMIT {
-        return Err(too_many_bytes(filled.body.len()).into());
-    }
-
+    let EmailRequest { reference, email_address, one_click_unsubscribe_url, .. } = asked;
     let id = NotificationId::new(now);
     let root = root(&request);
     let local_part = &caller.service.service.email_local_part;
-    let answer = answer(&Accepted {
+    let answer = HttpResponse::Created().json(Accepted {
         id,
         reference: reference.as_deref(),
         content: EmailContent {
@@ -177,7 +167,7 @@ pub(crate) async fn email(
         },
         uri: format!("{root}/v2/notifications/{id}"),
         template: TemplateLink::new(&root, caller.service_id(), &template),
-        scheduled_for: None,
+        scheduled_for: (),
         sanitised_content: Some(sanitised_content),
     });
     if !accept::is_simulated_address(&email_address) {
@@ -198,6 +188,32 @@ pub(crate) async fn email(
     Ok(answer)
 }
 
+/// What is sent, and where answers go.
+async fn check_email<'a>(
+    app: &App,
+    caller: &'a Caller,
+    asked: &EmailRequest,
+    values: &Personalisation,
+) -> Result<(Arc<KnownTemplate>, FilledEmail, Option<&'a str>), Problem> {
+    accept::permission(caller, Channel::Email)?;
+    let template = accept::template(app, caller, asked.template_id, Channel::Email).await?;
+    accept::nothing_missing(&template, values)?;
+    let subject = template.row.subject.as_deref().unwrap_or_default();
+    let filled = email::fill(subject, &template.row.content, values);
+    if filled.empty {
+        return Err(unsendable(Unsendable::Empty));
+    }
+    let reply_to = accept::reply_to(caller, asked.email_reply_to_id)?;
+    accept::recipient_allowed(caller, Channel::Email, asked.email_address.normalised())?;
+    if accept::has_file(values) {
+        return Err(files_are_not_set_up(app, caller.service_id()));
+    }
+    if filled.is_too_long() {
+        return Err(too_many_bytes(filled.body.len()));
+    }
+    Ok((template, filled, reply_to))
+}
+
 /// Nobody has the permission: letters are not carried.
 pub(crate) async fn letter(
     request: HttpRequest,
@@ -207,10 +223,6 @@ pub(crate) async fn letter(
     auth::service(&app, &request).await?;
     body::json(&body::read(payload, app.body_limits()).await?)?;
     Err(Problem::bad_request("Service is not allowed to send letters").into())
-}
-
-fn answer<C: Serialize>(accepted: &Accepted<'_, C>) -> HttpResponse {
-    HttpResponse::Created().json(accepted)
 }
 
 fn unsendable(reason: Unsendable) -> Problem {
@@ -225,7 +237,7 @@ fn too_many_bytes(bytes: usize) -> Problem {
 }
 
 fn files_are_not_set_up(app: &App, service: ServiceId) -> Problem {
-    let admin: Cow<'_, str> = app.config.admin_url.trim_end_matches('/').into();
+    let admin = app.config.admin_url.trim_end_matches('/');
     Problem::bad_request(format!(
         "Send files by email has not been set up - add contact details for your service at \
          {admin}/services/{service}/service-settings/send-files-by-email"

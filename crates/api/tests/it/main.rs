@@ -11,3 +11,4 @@ mod reading;
 mod receipts;
 mod sending;
 mod stage;
+mod templates;

@@ -6,10 +6,9 @@ use domain::{
     status::{Channel, Status},
 };
 
-use super::super::schema::{NOT_A_UUID, additional, not_one_of, without_repetitions};
+use super::super::schema::{NOT_A_UUID, TEMPLATE_TYPES, additional, not_one_of, without_repetitions};
 use crate::error::Problem;
 
-const TYPES: [&str; 3] = ["sms", "email", "letter"];
 /// In the order of the error message. Some are only ever met elsewhere: letters, and scanned files.
 const STATUSES: [&str; 16] = [
     "cancelled",
@@ -30,6 +29,7 @@ const STATUSES: [&str; 16] = [
     "received",
 ];
 const INCLUDE_JOBS: [&str; 2] = ["true", "True"];
+const NAMES: [&str; 5] = ["template_type", "status", "reference", "older_than", "include_jobs"];
 
 /// A query without anything wrong in it.
 pub(super) struct ListQuery {
@@ -57,41 +57,27 @@ impl ListQuery {
         let all = |name: &str| -> Vec<String> {
             pairs.iter().filter(|(known, _)| known == name).map(|(_, value)| value.clone()).collect()
         };
-        let first =
-            |name: &str| pairs.iter().find(|(known, _)| known == name).map(|(_, value)| value.clone());
+        let first = |name: &str| all(name).into_iter().next();
         let (template_types, statuses) = (all("template_type"), all("status"));
-        let (reference, older_than) = (first("reference"), first("older_than"));
-
-        let mut errors = Vec::new();
-        let mut one_of = |name: &str, values: &[String], words: &[&str]| {
-            let wrong = values.iter().filter(|value| !words.contains(&value.as_str()));
-            errors.extend(wrong.map(|value| format!("{name} {}", not_one_of(value, words))));
-        };
-        one_of("template_type", &template_types, &TYPES);
-        one_of("status", &statuses, &STATUSES);
+        let older_than = first("older_than").map(|id| parse_lenient(&id).map(NotificationId));
         let include_jobs: Vec<String> = first("include_jobs").into_iter().collect();
-        let older_than = older_than.map(|id| parse_lenient(&id).map(NotificationId));
+
+        let mut errors = none_of(&TEMPLATE_TYPES, "template_type", &template_types);
+        errors.extend(none_of(&STATUSES, "status", &statuses));
         if older_than == Some(None) {
             errors.push(format!("older_than {NOT_A_UUID}"));
         }
-        let mut one_of = |name: &str, values: &[String], words: &[&str]| {
-            let wrong = values.iter().filter(|value| !words.contains(&value.as_str()));
-            errors.extend(wrong.map(|value| format!("{name} {}", not_one_of(value, words))));
-        };
-        one_of("include_jobs", &include_jobs, &INCLUDE_JOBS);
-        const KNOWN: [&str; 5] = ["template_type", "status", "reference", "older_than", "include_jobs"];
-        let mut unknown: Vec<&String> =
-            pairs.iter().map(|(name, _)| name).filter(|name| !KNOWN.contains(&name.as_str())).collect();
-        unknown.sort_unstable();
-        unknown.dedup();
-        errors.extend(additional(unknown.into_iter()));
+        errors.extend(none_of(&INCLUDE_JOBS, "include_jobs", &include_jobs));
+        errors.extend(additional(
+            pairs.iter().map(|(name, _)| name).filter(|name| !NAMES.contains(&name.as_str())),
+        ));
         if !errors.is_empty() {
             return Err(Problem::Validation(without_repetitions(errors)));
         }
         Ok(Self {
             template_types,
             statuses,
-            reference,
+            reference: first("reference"),
             older_than: older_than.flatten(),
             parameters: grouped(&pairs),
         })
@@ -126,6 +112,12 @@ impl ListQuery {
         let filters = filters.map(|(name, value)| (name.as_str(), value.as_str()));
         link(url, std::iter::once(("older_than", oldest.as_str())).chain(filters))
     }
+}
+
+/// An error for each value that is no word of the list.
+fn none_of(words: &[&str], name: &str, values: &[String]) -> Vec<String> {
+    let wrong = values.iter().filter(|value| !words.contains(&value.as_str()));
+    wrong.map(|value| format!("{name} {}", not_one_of(value, words))).collect()
 }
 
 /// The statuses of ours that a word stands for.

@@ -1,0 +1,168 @@
+//! Templates as their service reads them, and what a message would look like.
+
+use actix_web::{
+    HttpRequest, HttpResponse,
+    web::{Data, Payload},
+};
+use db::template::{self, Dated, Which};
+use domain::{
+    email,
+    id::TemplateId,
+    personalisation,
+    sms::Sms,
+    status::Channel,
+    template::{Personalisation, Template},
+};
+use serde::Serialize;
+use serde_json::{Map, Value, json};
+
+use super::{
+    schema::{self, NOT_A_UUID},
+    timestamp,
+};
+use crate::{
+    App, accept,
+    auth::{self, Caller},
+    body,
+    error::{Problem, V2Error},
+};
+
+/// The wire form. Keys are always present.
+#[derive(Serialize)]
+struct Shown {
+    id: TemplateId,
+    r#type: Channel,
+    name: String,
+    created_at: String,
+    updated_at: Option<String>,
+    created_by: Option<String>,
+    version: i32,
+    body: String,
+    subject: Option<String>,
+    personalisation: Map<String, Value>,
+    postage: (),
+    letter_contact_block: (),
+}
+
+impl From<Dated> for Shown {
+    fn from(Dated { template, created_at, updated_at, created_by }: Dated) -> Self {
+        Self {
+            id: template.id,
+            r#type: template.channel,
+            name: template.name,
+            created_at: timestamp(created_at),
+            updated_at: updated_at.map(timestamp),
+            created_by,
+            version: template.version,
+            personalisation: placeholders(template.subject.as_deref(), &template.content),
+            body: template.content,
+            subject: template.subject,
+            postage: (),
+            letter_contact_block: (),
+        }
+    }
+}
+
+/// Each distinct name, the subject's first, as first spelt.
+fn placeholders(subject: Option<&str>, content: &str) -> Map<String, Value> {
+    let texts = [subject.map(Template::parse), Some(Template::parse(content))];
+    let mut seen = Vec::new();
+    let mut names = Map::new();
+    for name in texts.iter().flatten().flat_map(Template::placeholders) {
+        let key = personalisation::key(name);
+        if !seen.contains(&key) {
+            seen.push(key);
+            names.insert(name.to_owned(), json!({ "required": true }));
+        }
+    }
+    names
+}
+
+/// `GET /v2/template/{id}` and `GET /v2/template/{id}/version/{n}`, where version 0 means the latest.
+pub(crate) async fn one(request: HttpRequest, app: Data<App>) -> Result<HttpResponse, V2Error> {
+    let caller = auth::service(&app, &request).await?;
+    let id = id(&request)?;
+    let which = match request.match_info().get("version") {
+        None => Which::Current(id),
+        // The route lets digits pass; a number too great for us is no version.
+        Some(digits) => match digits.parse().map_err(|_| Problem::NoResult)? {
+            0 => Which::Current(id),
+            version => Which::Version(id, version),
+        },
+    };
+    let found = find(&app, &caller, which).await?.pop().ok_or(Problem::NoResult)?;
+    Ok(HttpResponse::Ok().json(Shown::from(found)))
+}
+
+/// `GET /v2/templates`.
+pub(crate) async fn list(request: HttpRequest, app: Data<App>) -> Result<HttpResponse, V2Error> {
+    let caller = auth::service(&app, &request).await?;
+    let which = match schema::template_type(request.query_string())?.as_deref() {
+        // Nobody has letters.
+        Some("letter") => None,
+        word => Some(Which::All(word.and_then(|word| word.parse().ok()))),
+    };
+    let found = match which {
+        Some(which) => find(&app, &caller, which).await?,
+        None => Vec::new(),
+    };
+    let templates: Vec<Shown> = found.into_iter().map(Shown::from).collect();
+    Ok(HttpResponse::Ok().json(json!({ "templates": templates })))
+}
+
+/// `POST /v2/template/{id}/preview`.
+pub(crate) async fn preview(
+    request: HttpRequest,
+    payload: Payload,
+    app: Data<App>,
+) -> Result<HttpResponse, V2Error> {
+    let caller = auth::service(&app, &request).await?;
+    let id = id(&request)?;
+    let body = body::read(payload, app.body_limits()).await?;
+    let asked = if body.is_empty() { json!({}) } else { body::json(&body)? };
+    let values = Personalisation::new(schema::preview(asked)?);
+    let template = app.lookup.template(caller.service_id(), id).await?.ok_or(Problem::NoResult)?;
+    accept::nothing_missing(&template, &values)?;
+    let row = &template.row;
+    let (body, html, subject) = match row.channel {
+        Channel::Sms => (Sms::from_template(&template.body, &values, None).text().to_owned(), None, None),
+        Channel::Email => {
+            let filled = email::fill(row.subject.as_deref().unwrap_or_default(), &row.content, &values);
+            let html = email::html_body(&row.content, &values, None);
+            (filled.body, Some(html), Some(filled.subject))
+        }
+    };
+    Ok(HttpResponse::Ok().json(json!({
+        "id": row.id,
+        "type": row.channel,
+        "version": row.version,
+        "body": body,
+        "html": html,
+        "subject": subject,
+        "postage": null,
+    })))
+}
+
+fn id(request: &HttpRequest) -> Result<TemplateId, Problem> {
+    let id = request.match_info().get("id").and_then(|id| id.parse().ok());
+    id.ok_or_else(|| Problem::Validation(vec![format!("id {NOT_A_UUID}")]))
+}
+
+async fn find(app: &App, caller: &Caller, which: Which) -> Result<Vec<Dated>, Problem> {
+    let service = caller.service_id();
+    let found = app.db.run("template.dated", move |conn| template::dated(conn, service, which));
+    Ok(found.await?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn distinct_placeholders_the_first_spelling_wins() {
+        let names = placeholders(Some("((Name)) ((b??x))"), "((name)) ((c)) ((B)) ((C))");
+        assert_eq!(names.keys().collect::<Vec<_>>(), ["Name", "b", "c"]);
+        assert_eq!(names["Name"], json!({"required": true}));
+        assert!(placeholders(None, "none").is_empty());
+    }
+}
