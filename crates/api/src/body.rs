@@ -188,6 +188,22 @@ mod tests {
         }
     }
 
+    proptest::proptest! {
+        #[test]
+        fn no_bytes_panic(body: Vec<u8>) {
+            let _ = json(&body);
+        }
+
+        #[test]
+        fn utf_16_and_32_read_as_utf_8(text in ".{1,20}") {
+            let body = Value::from(format!("x{text}")).to_string();
+            let expected = format!("{:?}", json(body.as_bytes()));
+            for (width, order) in [(2, Order::Big), (2, Order::Little), (4, Order::Big), (4, Order::Little)] {
+                proptest::prop_assert_eq!(&format!("{:?}", json(&encoded(&body, width, order))), &expected);
+            }
+        }
+    }
+
     #[test]
     fn nul_characters_are_refused_wherever_they_hide() {
         for body in [r#"{"a": "\u0000"}"#, r#"{"\u0000": 1}"#, r#"{"a": [{"b": "x\u0000"}]}"#] {

@@ -9,7 +9,7 @@ use actix_web::{
     HttpResponse, ResponseError,
     http::{
         StatusCode,
-        header::{ContentType, RETRY_AFTER, WWW_AUTHENTICATE},
+        header::{ALLOW, ContentType, RETRY_AFTER, WWW_AUTHENTICATE},
     },
 };
 use db::DbError;
@@ -36,7 +36,8 @@ pub(crate) enum Problem {
     WrongReceiptPassword,
     NoResult,
     UnknownUrl,
-    WrongMethod,
+    /// These would be right.
+    WrongMethod(&'static str),
     BodyTooLarge,
     BodyTooSlow,
     TookTooLong,
@@ -58,7 +59,7 @@ impl Problem {
             }
             Self::WrongReceiptPassword => StatusCode::UNAUTHORIZED,
             Self::NoResult | Self::UnknownUrl => StatusCode::NOT_FOUND,
-            Self::WrongMethod => StatusCode::METHOD_NOT_ALLOWED,
+            Self::WrongMethod(_) => StatusCode::METHOD_NOT_ALLOWED,
             Self::BodyTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
             Self::BodyTooSlow => StatusCode::REQUEST_TIMEOUT,
             Self::TookTooLong => StatusCode::GATEWAY_TIMEOUT,
@@ -76,7 +77,7 @@ impl Problem {
             Self::InvalidPhone(_) => "InvalidPhoneError",
             Self::NoResult => "NoResultFound",
             Self::UnknownUrl => "NotFound",
-            Self::WrongMethod => "MethodNotAllowed",
+            Self::WrongMethod(_) => "MethodNotAllowed",
             Self::BodyTooLarge => "RequestEntityTooLarge",
             Self::BodyTooSlow => "RequestTimeout",
             Self::TookTooLong => "GatewayTimeout",
@@ -101,7 +102,7 @@ impl Problem {
                 "The requested URL was not found on the server. If you entered the URL manually please check your \
                  spelling and try again."
             }
-            Self::WrongMethod => "The method is not allowed for the requested URL.",
+            Self::WrongMethod(_) => "The method is not allowed for the requested URL.",
             Self::BodyTooLarge => "The data value transmitted exceeds the capacity limit.",
             Self::BodyTooSlow => {
                 "The server closed the network connection because the browser didn't finish the request within the \
@@ -122,7 +123,7 @@ impl Problem {
     }
 
     fn v2_body(&self) -> Value {
-        if matches!(self, Self::UnknownUrl | Self::WrongMethod | Self::TookTooLong) {
+        if matches!(self, Self::UnknownUrl | Self::WrongMethod(_) | Self::TookTooLong) {
             return self.plain_body();
         }
         let errors: Vec<Value> = self
@@ -159,6 +160,9 @@ impl Problem {
             }
             Self::WrongReceiptPassword => {
                 response.insert_header((WWW_AUTHENTICATE, "Basic realm=\"receipts\""));
+            }
+            Self::WrongMethod(methods) => {
+                response.insert_header((ALLOW, *methods));
             }
             // Thrown from outside of what adds the headers to everything else.
             Self::TookTooLong => {
@@ -278,7 +282,7 @@ mod tests {
             r#"{"result":"error","message":{"token":["Unauthorized: authentication token must be provided"]}}"#
         );
         assert_eq!(
-            Problem::WrongMethod.v2_body().to_string(),
+            Problem::WrongMethod("GET").v2_body().to_string(),
             r#"{"result":"error","message":"The method is not allowed for the requested URL."}"#
         );
     }

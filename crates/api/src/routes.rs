@@ -1,5 +1,7 @@
 //! The whole URL table, and what every answer has in common.
 
+use std::future::ready;
+
 use actix_web::{
     Error, HttpResponse, Resource, Route,
     body::MessageBody,
@@ -19,26 +21,33 @@ use crate::{
 #[rustfmt::skip]
 pub(crate) fn table(config: &mut ServiceConfig) {
     config
-        .service(at("/v2/notifications").route(get().to(notifications::list)))
-        .service(at("/v2/notifications/{id:sms}").route(get().to(notifications::one)).route(post().to(send::sms)))
-        .service(at("/v2/notifications/{id:email}").route(get().to(notifications::one)).route(post().to(send::email)))
-        .service(at("/v2/notifications/{id:letter}").route(get().to(notifications::one)).route(post().to(send::letter)))
-        .service(at("/v2/notifications/{id}").route(get().to(notifications::one)).route(post().to(unknown_url)))
-        .service(at("/v2/template/{id}").route(get().to(templates::one)))
-        .service(at("/v2/template/{id}/version/{version:[0-9]+}").route(get().to(templates::one)))
-        .service(at("/v2/template/{id}/preview").route(post().to(templates::preview)))
-        .service(at("/v2/templates").route(get().to(templates::list)))
-        .service(at("/notifications/sms/mmg").route(post().to(receipts::mmg)))
-        .service(at("/notifications/sms/firetext").route(post().to(receipts::firetext)))
-        .service(at("/notifications/email/ses").route(post().to(receipts::ses)))
-        .service(at("/deliver/notification/{id}").route(post().to(deliver::notification)))
-        .service(at("/_status").route(get().to(status::status)).route(post().to(status::status)))
-        .service(at("/healthz").route(get().to(status::alive)))
-        .service(at("/readyz").route(get().to(status::ready)))
+        .service(at("/v2/notifications", READ).route(get().to(notifications::list)))
+        .service(at("/v2/notifications/{id:sms}", BOTH).route(get().to(notifications::one)).route(post().to(send::sms)))
+        .service(at("/v2/notifications/{id:email}", BOTH).route(get().to(notifications::one)).route(post().to(send::email)))
+        .service(at("/v2/notifications/{id:letter}", BOTH).route(get().to(notifications::one)).route(post().to(send::letter)))
+        .service(at("/v2/notifications/{id}", READ).route(get().to(notifications::one)).route(post().to(unknown_url)))
+        .service(at("/v2/template/{id}", READ).route(get().to(templates::one)))
+        .service(at("/v2/template/{id}/version/{version:[0-9]+}", READ).route(get().to(templates::one)))
+        .service(at("/v2/template/{id}/preview", WRITE).route(post().to(templates::preview)))
+        .service(at("/v2/templates", READ).route(get().to(templates::list)))
+        .service(at("/notifications/sms/mmg", WRITE).route(post().to(receipts::mmg)))
+        .service(at("/notifications/sms/firetext", WRITE).route(post().to(receipts::firetext)))
+        .service(at("/notifications/email/ses", WRITE).route(post().to(receipts::ses)))
+        .service(at("/deliver/notification/{id}", WRITE).route(post().to(deliver::notification)))
+        .service(at("/", READ).route(get().to(status::status)))
+        .service(at("/_status", BOTH).route(get().to(status::status)).route(post().to(status::status)))
+        .service(at("/healthz", READ).route(get().to(status::alive)))
+        .service(at("/readyz", READ).route(get().to(status::ready)))
         .default_service(web::to(unknown_url));
 }
 
-fn at(path: &str) -> Resource {
+const READ: &str = "GET, HEAD";
+const WRITE: &str = "POST";
+const BOTH: &str = "GET, HEAD, POST";
+
+/// A URL, and the methods that whoever uses another one is told of.
+fn at(path: &str, methods: &'static str) -> Resource {
+    let wrong_method = move || ready(Err::<HttpResponse, PlainError>(Problem::WrongMethod(methods).into()));
     web::resource(path).default_service(web::to(wrong_method))
 }
 
@@ -49,10 +58,6 @@ fn get() -> Route {
 
 async fn unknown_url() -> Result<HttpResponse, PlainError> {
     Err(Problem::UnknownUrl.into())
-}
-
-async fn wrong_method() -> Result<HttpResponse, PlainError> {
-    Err(Problem::WrongMethod.into())
 }
 
 /// On every answer, as upstream's own.

@@ -315,4 +315,21 @@ mod tests {
             assert_eq!(issuer(&json!({ "iss": bad })), Err(Denied::IssuerNotAnId));
         }
     }
+
+    proptest::proptest! {
+        #[test]
+        fn no_token_panics(text in "[A-Za-z0-9_=-]{0,40}\\.[A-Za-z0-9_=-]{0,40}\\.[A-Za-z0-9_=-]{0,40}|.*") {
+            if let Ok(token) = Token::parse(&text) {
+                let _ = (token.service(), token.verdict(&DecodingKey::from_secret(SECRET), NOW));
+            }
+        }
+
+        #[test]
+        fn no_claims_panic(number in ".{0,20}|-?[0-9]{1,30}(\\.[0-9]{1,5})?([eE]-?[0-9]{1,4})?") {
+            let number = serde_json::from_str(&number).unwrap_or(Value::from(number));
+            for name in ["iat", "nbf", "exp", "aud", "sub", "jti", "iss"] {
+                let _ = with(&json!({ name: number }));
+            }
+        }
+    }
 }

@@ -20,7 +20,7 @@ async fn unknown_url_needs_no_token() {
         json!({"result": "error", "message": "The requested URL was not found on the server. If you entered the URL \
                 manually please check your spelling and try again."}),
     );
-    for path in ["/", "/v2", "/v2/notifications/", "/v2/nothing", "//", "/v2/notifications/a/b", "/%ff"] {
+    for path in ["/v2", "/v2/notifications/", "/v2/nothing", "//", "/v2/notifications/a/b", "/%ff"] {
         assert_eq!(stage.http().get(path, None).await.parts(), expected, "{path}");
     }
     for kind in ["fax", "smss", "5f0c1f6e-6a3e-4b0c-9a53-0d5f6f4c0a11"] {
@@ -34,15 +34,16 @@ async fn wrong_method_needs_no_token() {
     let stage = Stage::new();
     let expected =
         (405, json!({"result": "error", "message": "The method is not allowed for the requested URL."}));
-    for (method, path) in [
-        (Method::DELETE, "/v2/notifications/sms"),
-        (Method::POST, "/v2/notifications"),
-        (Method::PUT, "/_status"),
-        (Method::GET, "/notifications/sms/mmg"),
-        (Method::GET, "/deliver/notification/x"),
+    for (method, path, right) in [
+        (Method::DELETE, "/v2/notifications/sms", "GET, HEAD, POST"),
+        (Method::POST, "/v2/notifications", "GET, HEAD"),
+        (Method::PUT, "/_status", "GET, HEAD, POST"),
+        (Method::GET, "/notifications/sms/mmg", "POST"),
+        (Method::GET, "/deliver/notification/x", "POST"),
     ] {
         let answer = stage.http().call(method.clone(), path, None, "").await;
         assert_eq!(answer.parts(), expected, "{method} {path}");
+        assert_eq!(answer.headers.get("allow").unwrap(), right, "{method} {path}");
     }
 }
 
@@ -80,8 +81,8 @@ async fn status_with_and_without_the_database() {
     let stage = Stage::new();
     let simple = stage.http().get("/_status?simple=1", None).await;
     assert_eq!(simple.parts(), (200, json!({"status": "ok"})));
-    for method in [Method::GET, Method::POST] {
-        let answer = stage.http().call(method, "/_status", None, "").await;
+    for (method, path) in [(Method::GET, "/_status"), (Method::POST, "/_status"), (Method::GET, "/")] {
+        let answer = stage.http().call(method, path, None, "").await;
         let body = answer.json();
         assert_eq!((answer.status, &body["status"]), (200, &json!("ok")));
         let version = db::migrations::version(&mut stage.connect()).unwrap();

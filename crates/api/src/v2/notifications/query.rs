@@ -267,4 +267,15 @@ mod tests {
             format!("{url}?older_than={ID}&status=created&status=sending&reference=a+b%26c")
         );
     }
+
+    proptest::proptest! {
+        #[test]
+        fn no_query_panics_and_links_read_back(query in "((status|reference|older_than|template_type|x)=?.{0,10}&?){0,5}") {
+            if let Ok(read) = ListQuery::read(&query) {
+                let link = read.current("http://host");
+                let again = ListQuery::read(link.split_once('?').map_or("", |(_, query)| query));
+                proptest::prop_assert_eq!(again.map(|again| again.current("http://host")).ok(), Some(link));
+            }
+        }
+    }
 }

@@ -239,3 +239,17 @@ fn single_quotes_are_removed_and_values_are_python() {
         ["personalisation [{\"its\": x}, None, False] is not of type object"]
     );
 }
+
+proptest::proptest! {
+    #[test]
+    fn no_value_panics(text: String, date in "[0-9T:.,Z +-]{0,30}") {
+        for value in [json!(text), json!(date), json!([text]), json!({text.clone(): date})] {
+            for name in [
+                "reference", "phone_number", "template_id", "personalisation", "scheduled_for", "sms_sender_id", "email_address",
+                "one_click_unsubscribe_url", "sanitise_content_for", text.as_str(),
+            ] {
+                let _ = (sms(&json!({ name: value })), email(&json!({ name: value })));
+            }
+        }
+    }
+}
