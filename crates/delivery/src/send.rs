@@ -67,11 +67,7 @@ async fn send_sms(
     notification: &Notification,
     progress: &mut Progress,
 ) -> Result<Outcome, SendFailure> {
-    let service = &notification.service;
-    let prefix = service.prefix_sms.then_some(service.name.as_str());
-    let sms = Sms::render(&notification.content, &notification.personalisation, prefix);
-    progress.billable_units = i32::try_from(sms.fragments()).unwrap_or(i32::MAX);
-
+    let sms = render_sms(notification, progress);
     let provider = providers.choose_sms(notification.international)?;
     progress.provider = Some(provider.id());
     let text = Text {
@@ -83,6 +79,15 @@ async fn send_sms(
     };
     let accepted = provider.send(&text).await?;
     Ok(handed_over(notification, accepted.reference, None))
+}
+
+/// A failed call is charged like a good one, and so is one that is only pretended.
+fn render_sms(notification: &Notification, progress: &mut Progress) -> Sms {
+    let service = &notification.service;
+    let prefix = service.prefix_sms.then_some(service.name.as_str());
+    let sms = Sms::render(&notification.content, &notification.personalisation, prefix);
+    progress.billable_units = i32::try_from(sms.fragments()).unwrap_or(i32::MAX);
+    sms
 }
 
 async fn send_email(
@@ -122,7 +127,10 @@ fn pretend(
     progress: &mut Progress,
 ) -> Result<Outcome, SendFailure> {
     let (provider, reference) = match notification.channel {
-        Channel::Sms => (providers.choose_sms(notification.international)?.id(), None),
+        Channel::Sms => {
+            render_sms(notification, progress);
+            (providers.choose_sms(notification.international)?.id(), None)
+        }
         Channel::Email => {
             let provider = providers.choose_email()?;
             (provider.id(), Some(provider.reference(notification.id)))

@@ -164,9 +164,7 @@ impl Trigger {
         };
         match self {
             Self::HandedOver => &[Sending, Sent],
-            Self::SmsReceipt => {
-                &[Pending, Delivered, TemporaryFailure, PermanentFailure, TechnicalFailure]
-            }
+            Self::SmsReceipt => &[Pending, Delivered, TemporaryFailure, PermanentFailure, TechnicalFailure],
             Self::EmailReceipt => &[Delivered, TemporaryFailure, PermanentFailure],
             Self::GaveUp => &[TechnicalFailure],
             Self::TimedOut => &[TemporaryFailure],

@@ -121,7 +121,7 @@ async fn without_an_active_provider_the_units_are_known_all_the_same() {
             let attempt = send(&providers, &Notification { key_type, ..notification }).await;
             let expected = SendFailure::Misconfigured(format!("No active {missing} providers"));
             assert_eq!(failure(&attempt), &expected);
-            let units = i32::from(missing == "sms" && key_type != KeyType::Test);
+            let units = i32::from(missing == "sms");
             assert_eq!((attempt.provider, attempt.billable_units), (None, units));
         }
     }
