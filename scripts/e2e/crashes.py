@@ -50,7 +50,9 @@ def finish(stack, sender, may_be_doubled=frozenset()):
     """Everything that was answered with 201 is delivered, everything that was stored is, and nobody got anything twice but what
     somebody had in hand when it died. Answers the figures."""
     audit = stack.settle()
-    statuses = dict(line.split("|") for line in stack.sql("select id, status from notifications"))
+    rows = [line.split("|") for line in stack.sql("select id, status, channel from notifications")]
+    statuses = {notification: status for notification, status, _ in rows}
+    channels = {notification: channel for notification, _, channel in rows}
     lost = set(sender.accepted) - statuses.keys()
     require(not lost, f"{len(lost)} of {len(sender.accepted)} were answered with 201 and are not stored: {some(lost)}")
     by_status = collections.Counter(statuses.values())
@@ -70,7 +72,9 @@ def finish(stack, sender, may_be_doubled=frozenset()):
     stack.terminate(*[name for name in stack.processes if name != "simulator"])
     stack.terminate("simulator")
     stack.require_no_panic()
-    figures = [f"{len(sender.accepted)} accepted", f"{by_status['delivered']} delivered", f"{len(doubled)} sent twice"]
+    by_channel = collections.Counter(channels[notification] for notification in doubled)
+    split = " ({})".format(", ".join(f"{n} {channel}" for channel, n in by_channel.items())) if doubled else ""
+    figures = [f"{len(sender.accepted)} accepted", f"{by_status['delivered']} delivered", f"{len(doubled)} sent twice{split}"]
     if int(swept):
         figures.append(f"{swept} later than {SWEPT_AFTER_SECONDS} s (the sweep's)")
     if sender.failures:
