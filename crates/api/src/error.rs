@@ -164,13 +164,13 @@ impl Problem {
             Self::WrongMethod(methods) => {
                 response.insert_header((ALLOW, *methods));
             }
-            // Thrown from outside of what adds the headers to everything else.
-            Self::TookTooLong => {
-                for header in crate::routes::HEADERS {
-                    response.insert_header(header);
-                }
-            }
             _ => {}
+        }
+        if matches!(self, Self::TookTooLong | Self::Internal(_)) {
+            // These may come from outside of what adds the headers to everything else.
+            for header in crate::routes::HEADERS {
+                response.insert_header(header);
+            }
         }
         response.body(body.to_string())
     }

@@ -99,7 +99,7 @@ fn server(listener: TcpListener, app: &web::Data<App>, drain_timeout: Duration) 
     let mut server = HttpServer::new(move || {
         ActixApp::new()
             .app_data(shared.clone())
-            .wrap(from_fn(routes::within_time))
+            .wrap(from_fn(routes::guarded))
             .wrap(routes::extra_headers())
             .configure(routes::table)
     })

@@ -1,15 +1,16 @@
 //! The whole URL table, and what every answer has in common.
 
-use std::future::ready;
+use std::{future::ready, panic::AssertUnwindSafe, time::Duration};
 
 use actix_web::{
     Error, HttpResponse, Resource, Route,
     body::MessageBody,
     dev::{ServiceRequest, ServiceResponse},
-    guard::{self, Guard},
+    guard::{Get, Guard, Head, fn_guard},
     middleware::{DefaultHeaders, Next},
     web::{self, Data, ServiceConfig, post},
 };
+use futures_util::FutureExt;
 
 use crate::{
     App, deliver,
@@ -53,7 +54,7 @@ fn at(path: &str, methods: &'static str) -> Resource {
 
 /// Whoever may read may also ask for the headers alone.
 fn get() -> Route {
-    web::route().guard(guard::fn_guard(|context| guard::Get().check(context) || guard::Head().check(context)))
+    web::route().guard(fn_guard(|context| Get().check(context) || Head().check(context)))
 }
 
 async fn unknown_url() -> Result<HttpResponse, PlainError> {
@@ -76,13 +77,46 @@ pub(crate) fn extra_headers() -> DefaultHeaders {
     HEADERS.into_iter().fold(DefaultHeaders::new(), DefaultHeaders::add)
 }
 
-/// No request takes longer than the contract says.
-pub(crate) async fn within_time(
+/// No request takes longer than the contract says, and one that panics is answered like any other failure of ours.
+pub(crate) async fn guarded(
     app: Data<App>,
     request: ServiceRequest,
     next: Next<impl MessageBody>,
 ) -> Result<ServiceResponse<impl MessageBody>, Error> {
-    tokio::time::timeout(app.config.request_timeout, next.call(request))
-        .await
-        .unwrap_or_else(|_| Err(PlainError::from(Problem::TookTooLong).into()))
+    guard(app.config.request_timeout, next.call(request)).await
+}
+
+async fn guard<T>(limit: Duration, answering: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
+    let answering = AssertUnwindSafe(answering).catch_unwind();
+    let problem = match tokio::time::timeout(limit, answering).await {
+        Ok(Ok(answered)) => return answered,
+        // What it panicked with may quote personal data.
+        Ok(Err(_)) => Problem::Internal("a handler panicked".into()),
+        Err(_) => Problem::TookTooLong,
+    };
+    Err(PlainError::from(problem).into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn what_panics_or_never_ends_is_answered_with_all_headers() {
+        let limit = Duration::from_secs(30);
+        let panics = async {
+            if true {
+                panic!("on purpose");
+            }
+            Ok(())
+        };
+        let never: Result<(), Error> = guard(limit, std::future::pending()).await;
+        for (error, status) in [(guard(limit, panics).await, 500), (never, 504)] {
+            let answer = error.unwrap_err().error_response();
+            assert_eq!(answer.status().as_u16(), status);
+            for (name, value) in HEADERS {
+                assert_eq!(answer.headers().get(name).unwrap(), value, "{name}");
+            }
+        }
+    }
 }

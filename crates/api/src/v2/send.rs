@@ -1,4 +1,6 @@
-//! `POST /v2/notifications/{sms,email}`. The checks stand in the order of the wire contract (section 6), which callers see.
+//! `POST /v2/notifications/{sms,email}`. The checks stand in the order of the wire contract (section 6), which callers see:
+//! who calls, limits (rows 1 and 2, of which there are none yet), the body and its schema (3), then `check_sms` and
+//! `check_email` (4 to 17), then storing (18).
 
 use std::sync::Arc;
 
