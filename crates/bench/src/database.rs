@@ -33,7 +33,7 @@ pub(crate) fn prepare(stack: &Stack) -> Result<(), Error> {
     }
     db::partition::ensure(&mut conn, now)?;
     conn.batch_execute(&format!("CREATE TABLE IF NOT EXISTS {MARK} ()"))?;
-    conn.batch_execute(&format!("DROP DATABASE IF EXISTS {FLOOR}; "))?;
+    conn.batch_execute(&format!("DROP DATABASE IF EXISTS {FLOOR}"))?;
     conn.batch_execute(&format!("CREATE DATABASE {FLOOR}"))?;
     let mut floor = connect(&floor_url(stack.database_url())?)?;
     db::migrations::migrate(&mut floor).map_err(|error| Error::Wrong(format!("migrating: {error}")))?;
@@ -89,6 +89,14 @@ pub(crate) fn audit(conn: &mut PgConnection, expected: u64) -> Result<Audit, Err
     } else {
         Err(Error::Wrong(format!("{expected} were accepted, but the audit says {audit:?}")))
     }
+}
+
+/// The oldest notification from this one on that is not delivered yet. Nothing is looked at twice.
+pub(crate) fn undelivered(conn: &mut PgConnection, from: Uuid) -> Result<Option<Uuid>, Error> {
+    let oldest = sql::<sql_types::Nullable<sql_types::Uuid>>(&format!(
+        "(SELECT id FROM notifications WHERE id >= '{from}' AND status <> 'delivered' ORDER BY id LIMIT 1)"
+    ));
+    Ok(select(oldest).get_result(conn)?)
 }
 
 /// When the first and the last provider call ended.

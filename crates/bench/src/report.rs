@@ -160,11 +160,15 @@ fn median(values: &[f64]) -> Option<f64> {
 
 fn name(subject: Subject) -> String {
     match subject {
-        Subject::Floor { clients } => format!("floor, {clients} clients"),
-        Subject::Accept { connections } => format!("accept, {connections} connections"),
+        Subject::Floor { clients } => format!("floor, {}", counted(clients, "client")),
+        Subject::Accept { connections } => format!("accept, {}", counted(connections, "connection")),
         Subject::Delivery { latency_ms } => format!("delivery, provider {latency_ms} ms"),
-        Subject::EndToEnd { connections } => format!("end to end, {connections} connections"),
+        Subject::EndToEnd { connections } => format!("end to end, {}", counted(connections, "connection")),
     }
+}
+
+fn counted(number: u32, what: &str) -> String {
+    format!("{number} {what}{}", if number == 1 { "" } else { "s" })
 }
 
 fn table(report: &Report<'_>) -> String {
@@ -173,8 +177,8 @@ fn table(report: &Report<'_>) -> String {
     line(format!("commit {}{}", report.commit, if report.quick { ", quick" } else { "" }));
     line(report.machine.in_a_line());
     line(format!(
-        "\n{:<28}{:>9}  {:<24}{:>8}{:>9}  cores in use",
-        "", "a second", "each round", "p50 ms", "p99 ms"
+        "\n{:<28}{:>9}  {:<24}{:>8}{:>9}{:>9}  {:>6}  of which",
+        "", "a second", "each round", "p50 ms", "p99 ms", "µs each", "others"
     ));
     for median in &report.medians {
         let rates: Vec<_> = median.rates.iter().map(|rate| format!("{rate:.0}")).collect();
@@ -186,7 +190,7 @@ fn table(report: &Report<'_>) -> String {
             rates.join(" "),
             time(median.p50_ms),
             time(median.p99_ms),
-            cores(&median.cores)
+            cost(median)
         ));
     }
     line(String::new());
@@ -200,18 +204,32 @@ fn table(report: &Report<'_>) -> String {
         let what = format!("{} / {}", name(ratio.of), name(ratio.to));
         line(format!("{what:<48}{:>5.2}  {:<18}{aim}", ratio.ratio, rounds.join(" ")));
     }
+    line(
+        "\nµs each: processor time for one of them. others: processors that the rest of the machine had."
+            .to_owned(),
+    );
     if report.medians.iter().any(|median| median.cores.get(cpu::OTHERS).is_some_and(|cores| *cores > NOISE)) {
-        line("\nOthers used the processors meanwhile (`others`): ratios hold better than rates.".to_owned());
+        line("They had more than a little: believe the ratios and the times, not the rates.".to_owned());
     }
     text
 }
 
-/// The busiest first; what is next to nothing is left out.
-fn cores(cores: &BTreeMap<String, f64>) -> String {
-    let mut cores: Vec<_> = cores.iter().filter(|(_, cores)| **cores >= 0.01).collect();
-    cores.sort_by(|a, b| b.1.total_cmp(a.1));
-    let cores: Vec<_> = cores.into_iter().map(|(name, cores)| format!("{name} {cores:.2}")).collect();
-    cores.join(", ")
+/// Microseconds of processor time for each, by process, the busiest first. Unlike the rate it hardly depends on what else runs on
+/// the machine, which is shown as the processors that others had.
+fn cost(median: &Median) -> String {
+    let others = median.cores.get(cpu::OTHERS).copied().unwrap_or_default();
+    let each = |cores: f64| cores * 1e6 / median.rate;
+    let mut ours: Vec<_> = median
+        .cores
+        .iter()
+        .filter(|(name, _)| *name != cpu::OTHERS)
+        .map(|(name, cores)| (name, each(*cores)))
+        .filter(|(_, micros)| *micros >= 0.5)
+        .collect();
+    ours.sort_by(|a, b| b.1.total_cmp(&a.1));
+    let all: f64 = ours.iter().map(|(_, micros)| micros).sum();
+    let parts: Vec<_> = ours.into_iter().map(|(name, micros)| format!("{name} {micros:.0}")).collect();
+    format!("{all:>7.0}  {others:>6.2}  {}", parts.join(", "))
 }
 
 #[cfg(test)]
