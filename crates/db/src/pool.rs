@@ -178,6 +178,9 @@ fn prepare_session(conn: &mut PgConnection, statement_timeout: Duration) -> Quer
     diesel::sql_query(format!("SET statement_timeout = {}", statement_timeout.as_millis())).execute(conn)?;
     // Prepared once, run for ever: a generic plan saves planning a partitioned table each time.
     diesel::sql_query("SET plan_cache_mode = force_generic_plan").execute(conn)?;
+    // And it may be made while a table, or the partition of a day to come, is still empty and reading all of it looks cheapest;
+    // it would then read all of it when it holds millions. What has no index to go by is read in sequence all the same.
+    diesel::sql_query("SET enable_seqscan = off").execute(conn)?;
     Ok(())
 }
 

@@ -1,20 +1,28 @@
-//! The hot path finds its rows by index, however many there are: no statement of it reads a table from end to end.
+//! The hot path finds its rows by index, however many there are: no statement of it reads a table from end to end. Plans are
+//! made once for each connection, so they must be good from the start, when the tables are empty.
 
 use std::time::Duration;
 
-use db::delivery::Settlement;
+use chrono::{DateTime, Utc};
+use db::{
+    delivery::Settlement,
+    receipt::{Effect, NewReceipt},
+};
 use diesel::{
     PgConnection, QueryableByName, RunQueryDsl, sql_query,
     sql_types::{BigInt, Text},
 };
 use domain::{
     clock::Clock,
+    id::{NotificationId, ReceiptId},
     notification::{Attempt, Outcome},
+    receipt::ReceiptWords,
     retry::{RetryPolicy, SendFailure},
     status::{Channel, KeyType, ProviderId, Status},
     wakeup::Kind,
 };
-use testkit::{TestDatabase, keyring};
+use testkit::{Sample, TestDatabase, keyring};
+use uuid::Uuid;
 
 #[derive(Debug, PartialEq, QueryableByName)]
 struct Table {
@@ -32,23 +40,11 @@ fn rows_read_in_sequence(conn: &mut PgConnection) -> Vec<Table> {
     sql_query(sql).load(conn).unwrap()
 }
 
-#[test]
-fn no_statement_of_the_hot_path_reads_a_whole_table() {
-    let database = TestDatabase::new();
-    let (mut conn, clock) = (database.connect(), Clock::manual(Clock::System.now()));
-    let now = clock.now();
-    let sample = testkit::sample(&mut conn, now);
-    let new: Vec<_> = (0..5000).map(|_| testkit::notification(&sample, Channel::Sms, now)).collect();
-    for group in new.chunks(500) {
-        db::intake::store(&mut conn, group).unwrap();
-    }
-    sql_query("ANALYZE").execute(&mut conn).unwrap();
-    let before = rows_read_in_sequence(&mut conn);
-
-    let ids: Vec<_> = new[..100].iter().map(|n| n.id.0).collect();
+/// Every statement of the way of these notifications: some delivered, some to be tried again, some given up.
+fn deliver(conn: &mut PgConnection, sample: &Sample, ids: &[Uuid], now: DateTime<Utc>) {
     let lease = Duration::from_secs(60);
-    let claims = db::delivery::claim(&mut conn, &keyring(), &ids, now, lease).unwrap();
-    assert_eq!(claims.claimed.len(), 100);
+    let claims = db::delivery::claim(conn, &keyring(), ids, now, lease).unwrap();
+    assert_eq!(claims.claimed.len(), ids.len());
     let settlements: Vec<_> = claims
         .claimed
         .into_iter()
@@ -68,13 +64,60 @@ fn no_statement_of_the_hot_path_reads_a_whole_table() {
             Settlement { lease: claimed.lease, attempt, at: now }
         })
         .collect();
-    db::delivery::settle(&mut conn, &settlements, &RetryPolicy::default()).unwrap();
-    db::delivery::claim(&mut conn, &keyring(), &ids, now, lease).unwrap();
-    db::due::take(&mut conn, &Kind::ALL, now, 100).unwrap();
-    db::due::unwake(&mut conn, &ids, now).unwrap();
-    db::notification::find(&mut conn, new[0].id).unwrap().unwrap();
-    let filter = db::notification::Filter { older_than: Some(new[9].id), ..Default::default() };
-    db::notification::list(&mut conn, sample.service.id, KeyType::Normal, &filter, 250).unwrap();
+    db::delivery::settle(conn, &settlements, &RetryPolicy::default()).unwrap();
+    db::delivery::claim(conn, &keyring(), ids, now, lease).unwrap();
+    apply_receipts(conn, ids, now);
+    db::due::take(conn, &Kind::ALL, now, 100).unwrap();
+    db::due::unwake(conn, ids, now).unwrap();
+    db::notification::find(conn, NotificationId(ids[0])).unwrap().unwrap();
+    let filter = db::notification::Filter { older_than: Some(NotificationId(ids[0])), ..Default::default() };
+    db::notification::list(conn, sample.service.id, KeyType::Normal, &filter, 250).unwrap();
+}
 
+fn apply_receipts(conn: &mut PgConnection, ids: &[Uuid], now: DateTime<Utc>) {
+    let receipt = |id: &Uuid| NewReceipt {
+        id: ReceiptId::new(now),
+        words: ReceiptWords {
+            provider: ProviderId::Mmg,
+            reference: id.to_string(),
+            status: "3".into(),
+            detail: None,
+        },
+        received_at: now,
+    };
+    let receipts: Vec<_> = ids.iter().map(receipt).collect();
+    let woken = db::receipt::store(conn, &receipts).unwrap();
+    let woken: Vec<_> = woken.into_iter().flatten().map(|wake| wake.subject).collect();
+    let claimed = db::receipt::claim(conn, &woken, now, Duration::from_secs(60)).unwrap();
+    let effects: Vec<_> =
+        claimed.into_iter().map(|receipt| (receipt, Effect::Change { to: Status::Delivered })).collect();
+    assert!(!db::receipt::apply(conn, &effects, now).unwrap().is_empty());
+}
+
+fn accept(conn: &mut PgConnection, sample: &Sample, count: usize, now: DateTime<Utc>) -> Vec<Uuid> {
+    let new: Vec<_> = (0..count).map(|_| testkit::notification(sample, Channel::Sms, now)).collect();
+    for group in new.chunks(500) {
+        db::intake::store(conn, group).unwrap();
+    }
+    new.iter().map(|n| n.id.0).collect()
+}
+
+#[test]
+fn no_statement_of_the_hot_path_reads_a_whole_table() {
+    let database = TestDatabase::new();
+    let (mut conn, clock) = (database.connect(), Clock::manual(Clock::System.now()));
+    let now = clock.now();
+    let sample = testkit::sample(&mut conn, now);
+    // Planned on tables that are as good as empty. They fill up, and nobody has analysed them yet.
+    let first = accept(&mut conn, &sample, 3, now);
+    deliver(&mut conn, &sample, &first, now);
+    let ids = accept(&mut conn, &sample, 5000, now);
+    let before = rows_read_in_sequence(&mut conn);
+    deliver(&mut conn, &sample, &ids[..100], now);
+    assert_eq!(rows_read_in_sequence(&mut conn), before);
+
+    sql_query("ANALYZE").execute(&mut conn).unwrap();
+    let before = rows_read_in_sequence(&mut conn);
+    deliver(&mut conn, &sample, &ids[100..200], now);
     assert_eq!(rows_read_in_sequence(&mut conn), before);
 }
