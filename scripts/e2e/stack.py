@@ -122,7 +122,7 @@ class Stack:
             "PILLARBOX__BROKER__PREFIX": word,
             "PILLARBOX__WORKER__LEASE": "10s",
             "PILLARBOX__API__DELIVERY_LEASE": "10s",
-            # Less than there is to do, so that at every moment some are in a provider's hands, some in the worker's, some waiting.
+            # Less than there is to do: at every moment some are in a provider's hands, some in the worker's, some wait.
             "PILLARBOX__WORKER__SMS_IN_FLIGHT": "200",
             "PILLARBOX__WORKER__EMAIL_IN_FLIGHT": "100",
             "PILLARBOX__LISTEN__NEXT_FREE_PORT": "false",
