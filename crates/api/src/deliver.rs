@@ -58,7 +58,9 @@ async fn deliver(app: &Arc<App>, id: NotificationId) -> Result<(), Problem> {
         settlements.push(Settlement { lease, attempt, at: app.clock.now() });
     }
     for lease in unreadable {
-        let reason = SendFailure::Misconfigured("the personalisation cannot be opened".into());
+        let reason = SendFailure::Misconfigured(
+            "the personalisation, the template or the service cannot be read".into(),
+        );
         settlements.push(Settlement { lease, attempt: failed(Duration::ZERO, reason), at: now });
     }
     if settlements.is_empty() {

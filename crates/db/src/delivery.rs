@@ -36,7 +36,7 @@ pub struct Claims {
     pub claimed: Vec<Claimed>,
     /// No notification has this id, or its commit is not visible yet.
     pub not_found: Vec<Uuid>,
-    /// Claimed, but their personalisation does not open: the reason, and the lease to settle.
+    /// Claimed, but their personalisation does not open, or their template or service is not there: the leases to settle.
     pub unreadable: Vec<Lease>,
 }
 
@@ -113,16 +113,22 @@ fn load(
     let rows: Vec<Loaded> = Load { ids, _binds: std::marker::PhantomData }.load(conn)?;
     let mut rows: std::collections::HashMap<Uuid, Loaded> =
         rows.into_iter().map(|row| (row.0.0, row)).collect();
-    let mut stale = Vec::new();
+    let (mut stale, mut not_loaded) = (Vec::new(), Vec::new());
     for lease in leases {
         match rows.remove(&lease.subject()) {
             Some(row) if row.0.4 == Status::Created.as_str() => match notification(keyring, row) {
                 Ok(notification) => claims.claimed.push(Claimed { lease, notification }),
                 Err(Unreadable) => claims.unreadable.push(lease),
             },
-            // Finished by other means, or dropped by retention.
-            Some(_) | None => stale.push(lease),
+            // Finished by other means.
+            Some(_) => stale.push(lease),
+            None => not_loaded.push(lease),
         }
+    }
+    // Dropped by retention; or there, but its template or service is not: then it stays due until that is settled.
+    let gone = unknown_among(conn, not_loaded.iter().map(Lease::subject).collect())?;
+    for lease in not_loaded {
+        if gone.contains(&lease.subject()) { stale.push(lease) } else { claims.unreadable.push(lease) }
     }
     due::finish(conn, &stale)?;
     Ok(())

@@ -253,10 +253,13 @@ statement! {
         now: DateTime<Utc> => sql::Timestamptz,
         rewake_at: DateTime<Utc> => sql::Timestamptz,
     } -> (),
+    // NOT EXISTS: a conflict with a row that somebody else is claiming would wait for the end of that claim, and two claims
+    // for each other.
     "INSERT INTO due (subject_id, kind, due_at, wake_at)
      SELECT n.id, ('deliver_' || n.channel::text)::wakeup_kind, now.now, now.rewake_at
      FROM notifications n, (SELECT ?::uuid[], ?::timestamptz, ?::timestamptz) AS now (ids, now, rewake_at)
-     WHERE n.id = ANY(now.ids) AND n.status = 'created' ON CONFLICT DO NOTHING"
+     WHERE n.id = ANY(now.ids) AND n.status = 'created' AND NOT EXISTS (SELECT FROM due WHERE subject_id = n.id)
+     ON CONFLICT DO NOTHING"
 }
 
 /// Takes in `created` notifications that have no row here: a team that stores its own rows need not know this table.

@@ -100,7 +100,9 @@ impl Line {
         for lease in claims.unreadable {
             let message = sorted.by_id.remove(&lease.subject());
             let at = self.worker.clock.now();
-            let failure = SendFailure::Misconfigured("the personalisation cannot be opened".into());
+            let failure = SendFailure::Misconfigured(
+                "the personalisation, the template or the service cannot be read".into(),
+            );
             let settlement = Settlement { lease, attempt: not_attempted(failure), at };
             // The receiver lives as long as `self`.
             let _ = self.settled.send(Settled { settlement, message }).await;

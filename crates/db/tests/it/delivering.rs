@@ -216,6 +216,18 @@ fn personalisation_sealed_with_a_lost_key_is_unreadable_and_no_panic() {
     assert_eq!((claims.claimed.len(), claims.unreadable.len()), (0, 1));
 }
 
+/// A team that stores its own rows may get them wrong; whatever is `created` stays due until it is settled.
+#[test]
+fn a_row_of_no_known_template_is_unreadable_and_not_forgotten() {
+    let mut bench = Bench::new();
+    let id = bench.accept(Channel::Sms);
+    let sql = "UPDATE notifications SET template_version = 99";
+    diesel::RunQueryDsl::execute(diesel::sql_query(sql), &mut bench.conn).unwrap();
+    let claims = db::delivery::claim(&mut bench.conn, &keyring(), &[id.0], bench.clock.now(), LEASE).unwrap();
+    assert_eq!((claims.claimed.len(), claims.unreadable.len()), (0, 1));
+    bench.balanced();
+}
+
 #[test]
 fn a_simulated_receipt_is_stored_with_the_settle() {
     let mut bench = Bench::new();

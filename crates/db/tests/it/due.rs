@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use chrono::TimeDelta;
-use diesel::PgConnection;
+use diesel::{Connection, PgConnection, RunQueryDsl};
 use domain::{clock::Clock, status::Channel, wakeup::Kind};
 use testkit::TestDatabase;
 use uuid::Uuid;
@@ -145,4 +145,27 @@ fn pages_of_the_sweep_end() {
         (swept.wake.len(), swept.more)
     };
     assert_eq!([page(), page(), page()], [(10, true), (10, true), (5, false)]);
+}
+
+/// Two workers with the same messages in hand each hold some rows that the other one asks for: whoever waits there, waits in
+/// a circle.
+#[test]
+fn a_claim_never_waits_for_another_one() {
+    let database = TestDatabase::new();
+    let (mut conn, clock) = (database.connect(), clock());
+    let ids = stored(&mut conn, &clock, 2, true);
+    let mut other = database.connect();
+    diesel::sql_query("SET lock_timeout = '1s'").execute(&mut other).unwrap();
+    let claim = |conn: &mut PgConnection, ids: &[Uuid]| {
+        db::delivery::claim(conn, &testkit::keyring(), ids, clock.now(), LEASE)
+    };
+    conn.test_transaction::<_, diesel::result::Error, _>(|conn| {
+        assert_eq!(claim(conn, &ids[..1])?.claimed.len(), 1);
+        assert_eq!(
+            claim(&mut other, &ids)?.claimed.len(),
+            1,
+            "the free one, and no waiting for the held one"
+        );
+        Ok(())
+    });
 }
