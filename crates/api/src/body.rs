@@ -46,7 +46,7 @@ async fn collect(mut payload: Payload, limit: usize) -> Result<Bytes, Problem> {
 /// A body as JSON. A value that Python takes for false (`null`, `[]`, `""`, `0`, `false`) counts as `{}`.
 pub(crate) fn json(body: &[u8]) -> Result<Value, Problem> {
     let invalid = || Problem::bad_request("Invalid JSON supplied in POST data");
-    let text = decode(body).ok_or_else(invalid)?;
+    let text = text(body).ok_or_else(invalid)?;
     let value: Value = serde_json::from_str(&text).map_err(|_| invalid())?;
     // Unescaped NULs are no JSON, so only escaped ones can have come through.
     if text.contains("\\u0000") && has_nul(&value) {
@@ -83,7 +83,7 @@ enum Order {
 }
 
 /// UTF-8, -16 or -32, recognised by a byte order mark or, as JSON begins with an ASCII character, by where the zeros are.
-fn decode(body: &[u8]) -> Option<Cow<'_, str>> {
+pub(crate) fn text(body: &[u8]) -> Option<Cow<'_, str>> {
     use Order::{Big, Little};
     match body {
         [0, 0, 0xfe, 0xff, rest @ ..] => utf_32(rest, Big),

@@ -3,6 +3,8 @@
 //! They carry no token. Whoever wants more than the secrecy of the URL configures HTTP basic auth, and puts the credentials
 //! into the receipt URL that the provider is given.
 
+use std::borrow::Cow;
+
 use actix_web::{
     HttpRequest, HttpResponse,
     http::header::AUTHORIZATION,
@@ -29,7 +31,7 @@ pub(crate) async fn mmg(
     app: Data<App>,
 ) -> Result<HttpResponse, PlainError> {
     let body = read(&app, &request, payload).await?;
-    store(&app, provider::mmg::read_receipt(&body)).await
+    store(&app, provider::mmg::read_receipt(json(&body).as_bytes())).await
 }
 
 pub(crate) async fn firetext(
@@ -47,7 +49,7 @@ pub(crate) async fn ses(
     app: Data<App>,
 ) -> Result<HttpResponse, PlainError> {
     let body = read(&app, &request, payload).await?;
-    store(&app, app.providers.read_email_receipt(&body)).await
+    store(&app, app.providers.read_email_receipt(json(&body).as_bytes())).await
 }
 
 async fn read(app: &App, request: &HttpRequest, payload: Payload) -> Result<Bytes, Problem> {
@@ -55,6 +57,11 @@ async fn read(app: &App, request: &HttpRequest, payload: Payload) -> Result<Byte
         return Err(Problem::WrongReceiptPassword);
     }
     body::read(payload, Limits { bytes: LIMIT, ..app.body_limits() }).await
+}
+
+/// What can be read in no encoding is no JSON, and is refused as such by whoever reads it next.
+fn json(body: &[u8]) -> Cow<'_, str> {
+    body::text(body).unwrap_or_default()
 }
 
 async fn store(app: &App, words: Result<ReceiptWords, BadReceipt>) -> Result<HttpResponse, PlainError> {

@@ -46,6 +46,24 @@ async fn mmg_without_its_fields() {
 }
 
 #[tokio::test]
+async fn json_comes_in_any_encoding() {
+    let stage = Stage::new();
+    let text = json!({"CID": uuid::Uuid::new_v4(), "status": "3"}).to_string();
+    let with_mark = [b"\xef\xbb\xbf", text.as_bytes()].concat();
+    let utf_16: Vec<u8> = text.encode_utf16().flat_map(u16::to_le_bytes).collect();
+    for body in [with_mark, utf_16] {
+        let answer = stage.http().post("/notifications/sms/mmg", None, body).await;
+        assert_eq!((answer.status, answer.body), (200, SUCCESS.into()));
+    }
+    assert_eq!(waiting(&stage), 1, "both say the same");
+    let answer = stage.http().post("/notifications/sms/mmg", None, &b"{\"CID\": \"\xff\"}"[..]).await;
+    assert_eq!(
+        answer.parts(),
+        (400, json!({"result": "error", "message": "MMG callback failed: invalid json"}))
+    );
+}
+
+#[tokio::test]
 async fn firetext_is_a_form() {
     let stage = Stage::new();
     let id = stage.accepted_sms().await;
