@@ -283,6 +283,14 @@ pub fn settle(
     })
 }
 
+/// Ends as `technical-failure` what [`settle`] cannot write down, ever: otherwise it would be sent again after every lease.
+///
+/// # Errors
+/// When a query fails; then nothing is written.
+pub fn abandon(conn: &mut PgConnection, settlement: &Settlement) -> QueryResult<()> {
+    conn.transaction(|conn| give_up(conn, &[settlement]))
+}
+
 /// The provider has it, whoever holds the lease by now: the row says so in any case.
 fn hand_over(conn: &mut PgConnection, mut rows: Vec<(&Settlement, Status, Option<&str>)>) -> QueryResult<()> {
     if rows.is_empty() {

@@ -13,6 +13,7 @@
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use broker::{Consumer, Incoming};
+use chrono::{DateTime, Utc};
 use db::delivery::{Claimed, Settlement};
 use domain::{
     notification::{Attempt, Notification, Outcome},
@@ -82,7 +83,9 @@ impl Line {
     async fn take(&mut self, messages: Vec<Incoming>, mut permits: OwnedSemaphorePermit) {
         let mut sorted = Messages::sort(messages);
         let ids: Vec<_> = sorted.by_id.keys().copied().collect();
-        let claims = match self.claim(ids).await {
+        // Leases run from here, however long the database takes to answer.
+        let claimed_at = self.worker.clock.now();
+        let claims = match self.claim(ids, claimed_at).await {
             Ok(claims) => claims,
             Err(error) => {
                 tracing::warn!(%error, "nothing could be claimed");
@@ -92,10 +95,11 @@ impl Line {
                 return Incoming::requeue_all(messages).await;
             }
         };
+        let limit = self.time_left(claimed_at);
         for claimed in claims.claimed {
             let message = sorted.by_id.remove(&claimed.lease.subject());
             let permit = permits.split(1);
-            self.call(claimed, message, permit);
+            self.call(claimed, message, permit, limit);
         }
         for lease in claims.unreadable {
             let message = sorted.by_id.remove(&lease.subject());
@@ -125,16 +129,25 @@ impl Line {
         });
     }
 
-    async fn claim(&self, ids: Vec<uuid::Uuid>) -> Result<db::delivery::Claims, db::DbError> {
+    async fn claim(
+        &self,
+        ids: Vec<uuid::Uuid>,
+        now: DateTime<Utc>,
+    ) -> Result<db::delivery::Claims, db::DbError> {
         if ids.is_empty() {
             return Ok(db::delivery::Claims::default());
         }
-        let (keyring, now, lease) =
-            (Arc::clone(&self.worker.keyring), self.worker.clock.now(), self.worker.config.lease);
+        let (keyring, lease) = (Arc::clone(&self.worker.keyring), self.worker.config.lease);
         self.worker
             .db
             .run("delivery.claim", move |conn| db::delivery::claim(conn, &keyring, &ids, now, lease))
             .await
+    }
+
+    /// What an attempt may still take.
+    fn time_left(&self, claimed_at: DateTime<Utc>) -> Duration {
+        let claiming_took = (self.worker.clock.now() - claimed_at).to_std().unwrap_or_default();
+        self.worker.config.attempt_limit().saturating_sub(claiming_took)
     }
 
     fn call(
@@ -142,9 +155,10 @@ impl Line {
         Claimed { lease, notification }: Claimed,
         message: Option<Incoming>,
         permit: Option<OwnedSemaphorePermit>,
+        limit: Duration,
     ) {
         let (providers, clock) = (Arc::clone(&self.worker.providers), self.worker.clock.clone());
-        let (limit, settled) = (self.worker.config.attempt_limit(), self.settled.clone());
+        let settled = self.settled.clone();
         self.calls.spawn(async move {
             let attempt = attempt(&providers, &notification, limit).await;
             drop(permit);

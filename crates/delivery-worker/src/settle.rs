@@ -3,11 +3,11 @@
 //! Once a provider has said yes, the only thing between us and a second send is this write. So it is tried until it
 //! succeeds, for as long as the process lives.
 
-use std::{sync::Arc, time::Duration};
+use std::{ops::Range, sync::Arc, time::Duration};
 
 use backoff::{ExponentialBackoff, backoff::Backoff};
 use broker::Incoming;
-use db::delivery::Settlement;
+use db::{DbError, delivery::Settlement};
 use domain::{notification::Outcome, retry::SendFailure, wakeup::WakeUp};
 use tokio::sync::mpsc;
 
@@ -48,7 +48,55 @@ async fn wake(worker: &Worker, woken: Vec<WakeUp>) {
     }
 }
 
+/// All together; when the database refuses what one of them says, one by one, so that it takes no neighbour along.
 async fn write(worker: &Worker, settlements: Arc<Vec<Settlement>>) -> Vec<WakeUp> {
+    let all = 0..settlements.len();
+    if let Ok(woken) = settle(worker, &settlements, all.clone()).await {
+        return woken;
+    }
+    let mut woken = Vec::new();
+    for one in all {
+        match settle(worker, &settlements, one..one + 1).await {
+            Ok(more) => woken.extend(more),
+            Err(error) => abandon(worker, &settlements, one, &error).await,
+        }
+    }
+    woken
+}
+
+/// # Errors
+/// Only when the database refuses what is to be written.
+async fn settle(
+    worker: &Worker,
+    settlements: &Arc<Vec<Settlement>>,
+    which: Range<usize>,
+) -> Result<Vec<WakeUp>, DbError> {
+    until_answered(|| {
+        let (settlements, policy, which) =
+            (Arc::clone(settlements), Arc::clone(&worker.policy), which.clone());
+        worker.db.run("delivery.settle", move |conn| db::delivery::settle(conn, &settlements[which], &policy))
+    })
+    .await
+}
+
+/// Nothing that we know of gets here; if anything ever does, it must neither stop this line nor be sent once a minute.
+async fn abandon(worker: &Worker, settlements: &Arc<Vec<Settlement>>, one: usize, refused: &DbError) {
+    let id = settlements[one].lease.subject();
+    tracing::error!(%id, error = %refused, "what came of a delivery cannot be written down: technical-failure");
+    let abandoned = until_answered(|| {
+        let settlements = Arc::clone(settlements);
+        worker.db.run("delivery.abandon", move |conn| db::delivery::abandon(conn, &settlements[one]))
+    });
+    if let Err(error) = abandoned.await {
+        tracing::error!(%id, %error, "not even that");
+    }
+}
+
+/// Asks until the database answers, with a yes or with a refusal.
+async fn until_answered<T, F>(ask: impl Fn() -> F) -> Result<T, DbError>
+where
+    F: Future<Output = Result<T, DbError>>,
+{
     let mut pauses = ExponentialBackoff {
         initial_interval: Duration::from_millis(50),
         max_interval: Duration::from_secs(2),
@@ -56,15 +104,12 @@ async fn write(worker: &Worker, settlements: Arc<Vec<Settlement>>) -> Vec<WakeUp
         ..ExponentialBackoff::default()
     };
     loop {
-        let (settlements, policy) = (Arc::clone(&settlements), Arc::clone(&worker.policy));
-        let settle =
-            worker.db.run("delivery.settle", move |conn| db::delivery::settle(conn, &settlements, &policy));
-        match settle.await {
-            Ok(woken) => return woken,
-            Err(error) => {
+        match ask().await {
+            Err(error) if !error.is_refused() => {
                 tracing::error!(%error, "a settle failed and is tried again");
                 tokio::time::sleep(pauses.next_backoff().unwrap_or(pauses.max_interval)).await;
             }
+            answer => return answer,
         }
     }
 }

@@ -81,6 +81,14 @@ impl TestDatabase {
         Db::new(&self.config())
     }
 
+    /// Changes the schema or the rows in a way that our own queries never would.
+    ///
+    /// # Panics
+    /// When the database refuses.
+    pub fn execute(&self, sql: &str) {
+        execute(&mut self.connect(), sql);
+    }
+
     /// A connection for plain queries.
     ///
     /// # Panics

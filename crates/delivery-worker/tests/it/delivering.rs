@@ -60,6 +60,26 @@ async fn two_workers_and_doubled_messages_call_each_provider_once() {
     stage.end().await;
 }
 
+/// A settle that the database refuses for good would otherwise hold up its neighbours for ever, and be sent after every lease.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_outcome_that_cannot_be_stored_takes_no_neighbour_along() {
+    let stage = Stage::new().await;
+    let now = stage.clock.now();
+    let new = (0..50).map(|_| notification(&stage.sample, Channel::Sms, now)).collect();
+    let mut ids = stage.store(new).await;
+    let poisoned = ids.swap_remove(20);
+    let sql = format!("ALTER TABLE notifications ADD CHECK (id <> '{poisoned}' OR status <> 'sending')");
+    stage.database.execute(&sql);
+    let worker = stage.worker();
+    stage.wake(Kind::DeliverSms, &ids).await;
+    stage.wake(Kind::DeliverSms, &[poisoned]).await;
+    stage.eventually_all(&ids, Status::Sending).await;
+    stage.eventually_all(&[poisoned], Status::TechnicalFailure).await;
+    worker.drain().await;
+    stage.balanced().await;
+    stage.end().await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_provider_that_is_down_means_a_retry_and_loses_nothing() {
     let stage = Stage::new().await;
