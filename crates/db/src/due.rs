@@ -26,7 +26,8 @@
 //! whose time has come".
 //!
 //! What this does not promise: a worker that dies between the provider's yes and our settle leaves a row that is sent again
-//! when its lease ends, unless the provider's receipt has arrived by then. That is the one case of a double send.
+//! when its lease ends, unless it is a text whose receipt has arrived by then (an e-mail's receipt waits for the hand-over to
+//! be written down). That is the one case of a double send.
 
 use std::time::Duration;
 
@@ -39,6 +40,10 @@ use crate::statement::statement;
 
 /// A message that nobody followed for this long is taken for lost and published again.
 pub const REWAKE_AFTER: Duration = Duration::from_secs(60);
+
+/// A fresh row may be claimed from this long before it was made: the clock of the worker that is woken for it may be behind
+/// that of whoever made it, and what is not due yet by its clock would wait for [`REWAKE_AFTER`].
+pub const CLOCKS_APART: Duration = Duration::from_secs(5);
 
 /// Who holds a row, until when. Can only come from a claim. Settling is matched by the token, so that trying it again after
 /// an error (a commit whose answer was lost) does nothing twice.
@@ -303,4 +308,8 @@ pub fn find(conn: &mut PgConnection, subject: Uuid) -> QueryResult<Option<DueRow
 
 fn later(now: DateTime<Utc>, by: Duration) -> DateTime<Utc> {
     now + TimeDelta::from_std(by).unwrap_or(TimeDelta::MAX)
+}
+
+pub(crate) fn seconds(duration: Duration) -> i32 {
+    i32::try_from(duration.as_secs()).unwrap_or(i32::MAX)
 }

@@ -9,7 +9,12 @@ use domain::{
 };
 use uuid::Uuid;
 
-use crate::{due::REWAKE_AFTER, group_writer::GroupWriter, pool::Config, statement::statement};
+use crate::{
+    due::{self, REWAKE_AFTER},
+    group_writer::GroupWriter,
+    pool::Config,
+    statement::statement,
+};
 
 /// A notification as the door hands it over: everything checked, nothing stored.
 pub struct NewNotification {
@@ -78,13 +83,14 @@ statement! {
         created_ats: Vec<DateTime<Utc>> => sql::Array<sql::Timestamptz>,
         kinds: Vec<&'a str> => sql::Array<sql::Text>,
         wake_ats: Vec<DateTime<Utc>> => sql::Array<sql::Timestamptz>,
+        clocks_apart: i32 => sql::Integer,
     } -> (),
     "WITH input AS (SELECT * FROM UNNEST(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
        AS t (id, service_id, channel, key_type, api_key_id, template_id, template_version, recipient, normalised_recipient,
              personalisation, client_reference, sender, unsubscribe_url, international, phone_prefix, rate_multiplier,
              created_at, kind, wake_at)),
      due_too AS (INSERT INTO due (subject_id, kind, due_at, wake_at)
-       SELECT id, kind::wakeup_kind, created_at, wake_at FROM input)
+       SELECT id, kind::wakeup_kind, created_at - ? * interval '1 second', wake_at FROM input)
      INSERT INTO notifications (id, service_id, channel, key_type, api_key_id, template_id, template_version, recipient,
        normalised_recipient, personalisation, client_reference, sender, unsubscribe_url, international, phone_prefix,
        rate_multiplier, created_at)
@@ -123,6 +129,7 @@ pub fn store(conn: &mut PgConnection, new: &[NewNotification]) -> QueryResult<Ve
         created_ats: column(new, |n| n.created_at),
         kinds: column(new, |n| Kind::deliver(n.channel).as_str()),
         wake_ats: column(new, |n| if n.wake_follows { n.created_at + rewake } else { n.created_at }),
+        clocks_apart: due::seconds(due::CLOCKS_APART),
         _binds: std::marker::PhantomData,
     }
     .execute(conn)?;

@@ -152,6 +152,18 @@ pub fn list(
     Ok(rows.into_iter().map(Into::into).collect())
 }
 
+/// Looked at in one statement: a page ends within a second, however much is stored and however little of it has gone quiet.
+const TIME_OUT_PAGE: i64 = 20_000;
+
+statement! {
+    PageEnd {
+        lowest: Uuid => sql::Uuid,
+        before: Uuid => sql::Uuid,
+        page: i64 => sql::BigInt,
+    } -> (sql::Uuid,),
+    "SELECT id FROM notifications WHERE id >= ? AND id < ? ORDER BY id OFFSET ? LIMIT 1"
+}
+
 statement! {
     TimeOut {
         now: DateTime<Utc> => sql::Timestamptz,
@@ -166,24 +178,40 @@ statement! {
      SELECT count(*) FROM timed_out"
 }
 
-/// Ends notifications accepted before `cutoff` that nobody has heard of since: one bulk update. `from` bounds the work from
-/// below, for a caller who has already looked at everything older. Answers how many ended.
+/// Ends notifications accepted before `cutoff` that nobody has heard of since: bulk updates, oldest first. `from` bounds the
+/// work from below, for a caller who has already looked at everything older. Answers how many ended.
 ///
 /// # Errors
-/// When the query fails; then nothing is changed.
+/// When a query fails; the pages before it stay ended.
 pub fn time_out(
     conn: &mut PgConnection,
     from: Option<DateTime<Utc>>,
     cutoff: DateTime<Utc>,
     now: DateTime<Utc>,
 ) -> QueryResult<i64> {
-    let (ended,) = TimeOut {
-        now,
-        lowest: from.map_or(Uuid::nil(), lowest_v7),
-        before: lowest_v7(cutoff),
-        from: words(Trigger::TimedOut),
-        _binds: std::marker::PhantomData,
+    time_out_by_pages(conn, from, cutoff, now, TIME_OUT_PAGE)
+}
+
+fn time_out_by_pages(
+    conn: &mut PgConnection,
+    from: Option<DateTime<Utc>>,
+    cutoff: DateTime<Utc>,
+    now: DateTime<Utc>,
+    page: i64,
+) -> QueryResult<i64> {
+    let (mut lowest, cutoff) = (from.map_or(Uuid::nil(), lowest_v7), lowest_v7(cutoff));
+    let mut all = 0;
+    loop {
+        let next = PageEnd { lowest, before: cutoff, page, _binds: std::marker::PhantomData };
+        let next: Option<(Uuid,)> = next.get_result(conn).optional()?;
+        let before = next.map_or(cutoff, |(id,)| id);
+        let (ended,): (i64,) =
+            TimeOut { now, lowest, before, from: words(Trigger::TimedOut), _binds: std::marker::PhantomData }
+                .get_result(conn)?;
+        all += ended;
+        if before == cutoff {
+            return Ok(all);
+        }
+        lowest = before;
     }
-    .get_result(conn)?;
-    Ok(ended)
 }

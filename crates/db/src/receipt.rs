@@ -50,6 +50,7 @@ statement! {
         statuses: Vec<&'a str> => sql::Array<sql::Text>,
         details: Vec<Option<&'a str>> => sql::Array<sql::Nullable<sql::Text>>,
         received_ats: Vec<DateTime<Utc>> => sql::Array<sql::Timestamptz>,
+        clocks_apart: i32 => sql::Integer,
         rewake: i32 => sql::Integer,
     } -> (sql::Uuid,),
     "WITH new AS (
@@ -58,7 +59,8 @@ statement! {
        FROM UNNEST(?, ?, ?, ?, ?, ?) AS t (id, provider, reference, status, detail, received_at)
        ON CONFLICT DO NOTHING RETURNING id, received_at)
      INSERT INTO due (subject_id, kind, due_at, wake_at)
-     SELECT id, 'apply_receipt', received_at, received_at + ? * interval '1 second' FROM new RETURNING subject_id"
+     SELECT id, 'apply_receipt', received_at - ? * interval '1 second', received_at + ? * interval '1 second' FROM new
+     RETURNING subject_id"
 }
 
 /// Stores receipts with their due rows; one answer for each, None for one that was heard before.
@@ -76,7 +78,8 @@ pub fn store(conn: &mut PgConnection, new: &[NewReceipt]) -> QueryResult<Vec<Opt
         statuses: new.iter().map(|r| r.words.status.as_str()).collect(),
         details: new.iter().map(|r| r.words.detail.as_deref()).collect(),
         received_ats: new.iter().map(|r| r.received_at).collect(),
-        rewake: i32::try_from(REWAKE_AFTER.as_secs()).unwrap_or(i32::MAX),
+        clocks_apart: due::seconds(due::CLOCKS_APART),
+        rewake: due::seconds(REWAKE_AFTER),
         _binds: std::marker::PhantomData,
     }
     .load(conn)?;

@@ -44,6 +44,18 @@ fn a_claim_excludes_everybody_else_until_the_lease_ends() {
     assert!(db::due::find(&mut conn, ids[0]).unwrap().is_none());
 }
 
+/// Whoever accepts and whoever delivers are on two machines: a worker that is told in a millisecond must not answer that the
+/// row is of the future, and leave it to the sweep a minute later.
+#[test]
+fn a_worker_whose_clock_is_behind_claims_what_was_just_stored() {
+    let database = TestDatabase::new();
+    let (mut conn, clock) = (database.connect(), clock());
+    let ids = stored(&mut conn, &clock, 1, true);
+    let behind = clock.now() - TimeDelta::seconds(1);
+    let claims = db::due::claim(&mut conn, &Kind::DELIVERIES, &ids, behind, LEASE).unwrap();
+    assert_eq!(claims.leases.len(), 1);
+}
+
 #[test]
 fn many_claimants_at_once_get_each_row_once() {
     let database = TestDatabase::new();
