@@ -6,7 +6,7 @@
 use std::{borrow::Cow, fmt, sync::Arc};
 
 use actix_web::{
-    HttpResponse, ResponseError,
+    HttpResponse, HttpResponseBuilder, ResponseError,
     http::{
         StatusCode,
         header::{ALLOW, ContentType, RETRY_AFTER, WWW_AUTHENTICATE},
@@ -148,15 +148,18 @@ impl Problem {
         let mut response = HttpResponse::build(self.status());
         response.content_type(ContentType::json());
         match self {
-            Self::Unavailable(_) | Self::Internal(_) => {
-                let request_id = Uuid::new_v4();
-                if let Self::Unavailable(reason) = self {
-                    tracing::warn!(%request_id, reason, "a request met a database that is away");
-                    response.insert_header((RETRY_AFTER, TRY_AGAIN));
-                } else if let Self::Internal(reason) = self {
-                    tracing::error!(%request_id, reason, "a request failed");
-                }
-                response.insert_header(("X-Request-Id", request_id.to_string()));
+            Self::Unavailable(reason) => {
+                let request_id = named(&mut response);
+                tracing::warn!(%request_id, reason, "a request met a database that is away");
+                response.insert_header((RETRY_AFTER, TRY_AGAIN));
+            }
+            Self::TookTooLong => {
+                let request_id = named(&mut response);
+                tracing::warn!(%request_id, "a request took too long");
+            }
+            Self::Internal(reason) => {
+                let request_id = named(&mut response);
+                tracing::error!(%request_id, reason, "a request failed");
             }
             Self::WrongReceiptPassword => {
                 response.insert_header((WWW_AUTHENTICATE, "Basic realm=\"receipts\""));
@@ -174,6 +177,13 @@ impl Problem {
         }
         response.body(body.to_string())
     }
+}
+
+/// An answer that the caller can quote and we can find.
+fn named(response: &mut HttpResponseBuilder) -> Uuid {
+    let request_id = Uuid::new_v4();
+    response.insert_header(("X-Request-Id", request_id.to_string()));
+    request_id
 }
 
 fn denied_status(denied: Denied) -> StatusCode {

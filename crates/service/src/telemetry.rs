@@ -28,7 +28,8 @@ pub struct Config {
 
 impl Default for Config {
     fn default() -> Self {
-        Self { format: None, filter: "info".to_owned() }
+        // Whoever sends actix what is not HTTP, or hangs up on lapin, would fill the log with errors that are not ours.
+        Self { format: None, filter: "info,actix_http=off,lapin=off".to_owned() }
     }
 }
 
