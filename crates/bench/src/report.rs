@@ -96,6 +96,9 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Error> {
         runs: &runs,
     };
     let text = serde_json::to_string_pretty(&report).map_err(|error| Error::Wrong(error.to_string()))?;
+    if let Some(folder) = json.parent() {
+        fs::create_dir_all(folder).map_err(Error::io("making the JSON's folder"))?;
+    }
     fs::write(json, text + "\n").map_err(Error::io("writing the JSON"))?;
     print!("{}", table(&report));
     Ok(())
