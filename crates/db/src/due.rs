@@ -2,7 +2,8 @@
 //!
 //! One narrow table is at once the outbox, the scheduled send, the retry schedule and the lease of whoever works on it now.
 //! A row is put there in the same transaction as the thing that it is about, and leaves in the same transaction as the
-//! outcome. So at every moment: a notification is `created` if and only if its row stands here.
+//! outcome. So at every moment: a notification that is `created` has its row here. (A text's receipt that outruns the hand-over
+//! changes the status first; the settle, or the next claim, then takes the row away.)
 //!
 //! ```text
 //!            accept                       claim                          settle: handed over, given up
@@ -27,7 +28,8 @@
 //!
 //! What this does not promise: a worker that dies between the provider's yes and our settle leaves a row that is sent again
 //! when its lease ends, unless it is a text whose receipt has arrived by then (an e-mail's receipt waits for the hand-over to
-//! be written down). That is the one case of a double send.
+//! be written down). A database that stays away until the lease has ended comes to the same. That is the one case of a
+//! double send.
 
 use std::time::Duration;
 

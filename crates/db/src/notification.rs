@@ -189,27 +189,18 @@ pub fn time_out(
     cutoff: DateTime<Utc>,
     now: DateTime<Utc>,
 ) -> QueryResult<i64> {
-    time_out_by_pages(conn, from, cutoff, now, TIME_OUT_PAGE)
-}
-
-fn time_out_by_pages(
-    conn: &mut PgConnection,
-    from: Option<DateTime<Utc>>,
-    cutoff: DateTime<Utc>,
-    now: DateTime<Utc>,
-    page: i64,
-) -> QueryResult<i64> {
     let (mut lowest, cutoff) = (from.map_or(Uuid::nil(), lowest_v7), lowest_v7(cutoff));
-    let mut all = 0;
+    let mut all: i64 = 0;
     loop {
-        let next = PageEnd { lowest, before: cutoff, page, _binds: std::marker::PhantomData };
-        let next: Option<(Uuid,)> = next.get_result(conn).optional()?;
+        let page_end =
+            PageEnd { lowest, before: cutoff, page: TIME_OUT_PAGE, _binds: std::marker::PhantomData };
+        let next: Option<(Uuid,)> = page_end.get_result(conn).optional()?;
         let before = next.map_or(cutoff, |(id,)| id);
+        let from = words(Trigger::TimedOut);
         let (ended,): (i64,) =
-            TimeOut { now, lowest, before, from: words(Trigger::TimedOut), _binds: std::marker::PhantomData }
-                .get_result(conn)?;
+            TimeOut { now, lowest, before, from, _binds: std::marker::PhantomData }.get_result(conn)?;
         all += ended;
-        if before == cutoff {
+        if next.is_none() {
             return Ok(all);
         }
         lowest = before;

@@ -270,6 +270,24 @@ fn the_time_out_ends_what_nobody_heard_of_and_nothing_else() {
     assert!(bench.database.url().contains("test_"));
 }
 
+/// One statement over everything ever stored would meet the statement time-out one day, and from then on at every turn.
+#[test]
+fn the_time_out_goes_by_pages_and_misses_none() {
+    let mut bench = Bench::new();
+    let sample = testkit::sample(&mut bench.conn, bench.clock.now());
+    for _ in 0..41 {
+        bench.clock.advance(TimeDelta::milliseconds(1));
+        let now = bench.clock.now();
+        let group: Vec<_> = (0..500).map(|_| testkit::notification(&sample, Channel::Sms, now)).collect();
+        db::intake::store(&mut bench.conn, &group).unwrap();
+    }
+    let now = bench.clock.now() + TimeDelta::days(3);
+    let cutoff = bench.clock.now() + TimeDelta::milliseconds(1);
+    assert_eq!(db::notification::time_out(&mut bench.conn, None, cutoff, now).unwrap(), 20_500);
+    assert_eq!(db::audit::audit(&mut bench.conn).unwrap().waiting, 0);
+    bench.balanced();
+}
+
 impl Bench {
     /// MMG says `status` about a notification, and a worker applies it.
     fn receipt(&mut self, id: NotificationId, status: &str) {
