@@ -146,7 +146,9 @@ pub fn list(
         query = query.filter(notifications::status.eq_any(filter.statuses.iter().map(|s| PgStatus(*s))));
     }
     if let Some(reference) = &filter.client_reference {
-        query = query.filter(notifications::client_reference.eq(reference));
+        // The index holds its hash.
+        let hash = md5(notifications::client_reference).eq(md5(reference));
+        query = query.filter(hash).filter(notifications::client_reference.eq(reference));
     }
     let rows: Vec<Row> = query.load(conn)?;
     Ok(rows.into_iter().map(Into::into).collect())
@@ -154,6 +156,11 @@ pub fn list(
 
 /// Looked at in one statement: a page ends within a second, however much is stored and however little of it has gone quiet.
 const TIME_OUT_PAGE: i64 = 20_000;
+
+#[diesel::declare_sql_function]
+extern "SQL" {
+    fn md5(text: sql::Nullable<sql::Text>) -> sql::Nullable<sql::Text>;
+}
 
 statement! {
     PageEnd {

@@ -90,3 +90,21 @@ fn dropping_the_intake_ends_its_thread() {
     drop(intake);
     drop(clone);
 }
+
+/// The longest reference that the door lets through, in the widest characters, none of which compress.
+#[test]
+fn the_longest_reference_is_stored_and_found() {
+    let database = TestDatabase::new();
+    let (mut conn, now) = (database.connect(), Clock::System.now());
+    let sample = testkit::sample(&mut conn, now);
+    let wide = |n: u32| char::from_u32(0x2_0000 + n * 7919 % 40_000).unwrap();
+    let reference: String = (0..1000).map(wide).collect();
+    let mut new = testkit::notification(&sample, Channel::Sms, now);
+    new.client_reference = Some(reference.clone());
+    let id = new.id;
+    db::intake::store(&mut conn, &[new]).unwrap();
+    let filter = db::notification::Filter { client_reference: Some(reference), ..Default::default() };
+    let key_type = domain::status::KeyType::Normal;
+    let found = db::notification::list(&mut conn, sample.service.id, key_type, &filter, 250).unwrap();
+    assert_eq!(found.iter().map(|row| row.id).collect::<Vec<_>>(), [id]);
+}
