@@ -12,7 +12,10 @@ use uuid::Uuid;
 
 use crate::{
     pg_enum::{PgChannel, PgPermission},
-    schema::{guest_list, reply_to_addresses, service_permissions, services, sms_rates, sms_senders},
+    schema::{
+        guest_list, reply_to_addresses, service_permissions, service_users, services, sms_rates, sms_senders,
+        users,
+    },
 };
 
 /// What a service may do.
@@ -23,11 +26,26 @@ pub enum Permission {
     Letter,
     InternationalSms,
     SmsToUkLandlines,
+    /// Has a number that people can text.
+    InboundSms,
+    /// Its team may sign in by e-mail.
+    EmailAuth,
+    EditFolderPermissions,
+    InternationalLetters,
 }
 
 impl Permission {
-    pub const ALL: &'static [Self] =
-        &[Self::Sms, Self::Email, Self::Letter, Self::InternationalSms, Self::SmsToUkLandlines];
+    pub const ALL: &'static [Self] = &[
+        Self::Sms,
+        Self::Email,
+        Self::Letter,
+        Self::InternationalSms,
+        Self::SmsToUkLandlines,
+        Self::InboundSms,
+        Self::EmailAuth,
+        Self::EditFolderPermissions,
+        Self::InternationalLetters,
+    ];
 
     #[must_use]
     pub const fn as_str(self) -> &'static str {
@@ -37,6 +55,10 @@ impl Permission {
             Self::Letter => "letter",
             Self::InternationalSms => "international_sms",
             Self::SmsToUkLandlines => "sms_to_uk_landlines",
+            Self::InboundSms => "inbound_sms",
+            Self::EmailAuth => "email_auth",
+            Self::EditFolderPermissions => "edit_folder_permissions",
+            Self::InternationalLetters => "international_letters",
         }
     }
 }
@@ -65,6 +87,46 @@ pub struct Service {
     pub reply_to_addresses: Vec<ReplyTo>,
     /// Whom team keys, and every key in trial mode, may reach: channel and normalised recipient.
     pub guest_list: Vec<(Channel, String)>,
+    /// Whom they may reach besides; members join and leave by [`user`](crate::user), not by [`put`].
+    pub team: Vec<Member>,
+    pub limits: Limits,
+    /// Where people who got a file can ask about it; without one no files can be sent.
+    pub contact_link: Option<String>,
+}
+
+/// Someone who works with the service.
+#[derive(Clone, Debug)]
+pub struct Member {
+    pub email_address: String,
+    pub mobile_number: Option<String>,
+}
+
+/// How much a service may send.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// Requests a minute, for each type of key.
+    pub rate: i32,
+    /// Messages a day (UTC).
+    pub sms: i32,
+    pub email: i32,
+    pub letter: i32,
+    pub international_sms: i32,
+}
+
+impl Limits {
+    /// What the wire contract gives a live service.
+    pub const LIVE: Self =
+        Self { rate: 3000, sms: 250_000, email: 250_000, letter: 20_000, international_sms: 100 };
+    /// And one in trial mode.
+    pub const TRIAL: Self = Self { sms: 50, email: 50, letter: 50, ..Self::LIVE };
+    /// As good as none: for measurements and tests of other things.
+    pub const NONE: Self = Self {
+        rate: i32::MAX,
+        sms: i32::MAX,
+        email: i32::MAX,
+        letter: i32::MAX,
+        international_sms: i32::MAX,
+    };
 }
 
 /// Who texts come from.
@@ -83,25 +145,37 @@ pub struct ReplyTo {
     pub is_default: bool,
 }
 
-type ServiceRow = (String, bool, bool, bool, String);
+type ServiceRow = (String, bool, bool, bool, String, Option<String>);
+type LimitsRow = (i32, i32, i32, i32, i32);
 
 /// The service with its permissions and unarchived senders.
 ///
 /// # Errors
 /// When a query fails.
 pub fn find(conn: &mut PgConnection, id: ServiceId) -> QueryResult<Option<Service>> {
-    let row: Option<ServiceRow> = services::table
+    let row: Option<(ServiceRow, LimitsRow)> = services::table
         .find(id.0)
         .select((
-            services::name,
-            services::active,
-            services::restricted,
-            services::prefix_sms,
-            services::email_local_part,
+            (
+                services::name,
+                services::active,
+                services::restricted,
+                services::prefix_sms,
+                services::email_local_part,
+                services::contact_link,
+            ),
+            (
+                services::rate_limit,
+                services::sms_message_limit,
+                services::email_message_limit,
+                services::letter_message_limit,
+                services::international_sms_message_limit,
+            ),
         ))
         .first(conn)
         .optional()?;
-    let Some((name, active, restricted, prefix_sms, email_local_part)) = row else { return Ok(None) };
+    let Some((row, (rate, sms, email, letter, international_sms))) = row else { return Ok(None) };
+    let (name, active, restricted, prefix_sms, email_local_part, contact_link) = row;
     let permissions: Vec<PgPermission> = service_permissions::table
         .filter(service_permissions::service_id.eq(id.0))
         .select(service_permissions::permission)
@@ -120,6 +194,11 @@ pub fn find(conn: &mut PgConnection, id: ServiceId) -> QueryResult<Option<Servic
         .filter(guest_list::service_id.eq(id.0))
         .select((guest_list::channel, guest_list::normalised_recipient))
         .load(conn)?;
+    let team: Vec<(String, Option<String>)> = service_users::table
+        .inner_join(users::table)
+        .filter(service_users::service_id.eq(id.0))
+        .select((users::email_address, users::mobile_number))
+        .load(conn)?;
     let sms_sender =
         |(id, sender, is_default): (Uuid, String, bool)| SmsSender { id: id.into(), sender, is_default };
     let reply_to =
@@ -135,6 +214,12 @@ pub fn find(conn: &mut PgConnection, id: ServiceId) -> QueryResult<Option<Servic
         sms_senders: senders.into_iter().map(sms_sender).collect(),
         reply_to_addresses: reply_tos.into_iter().map(reply_to).collect(),
         guest_list: guests.into_iter().map(|(channel, recipient)| (channel.0, recipient)).collect(),
+        team: team
+            .into_iter()
+            .map(|(email_address, mobile_number)| Member { email_address, mobile_number })
+            .collect(),
+        limits: Limits { rate, sms, email, letter, international_sms },
+        contact_link,
     }))
 }
 
@@ -150,6 +235,12 @@ pub fn put(conn: &mut PgConnection, service: &Service, now: DateTime<Utc>) -> Qu
             services::restricted.eq(service.restricted),
             services::prefix_sms.eq(service.prefix_sms),
             services::email_local_part.eq(&service.email_local_part),
+            services::contact_link.eq(&service.contact_link),
+            services::rate_limit.eq(service.limits.rate),
+            services::sms_message_limit.eq(service.limits.sms),
+            services::email_message_limit.eq(service.limits.email),
+            services::letter_message_limit.eq(service.limits.letter),
+            services::international_sms_message_limit.eq(service.limits.international_sms),
         );
         diesel::insert_into(services::table)
             .values((services::id.eq(service.id.0), services::created_at.eq(now), row))
