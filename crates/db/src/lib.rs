@@ -35,6 +35,7 @@ pub mod service;
 mod statement;
 pub mod story;
 pub mod template;
+pub mod user;
 
 pub use error::DbError;
 pub use group_writer::GroupWriter;

@@ -32,6 +32,29 @@ diesel::table! {
         email_sender_name -> Nullable<Text>,
         email_local_part -> Text,
         created_at -> Timestamptz,
+        rate_limit -> Integer,
+        sms_message_limit -> Integer,
+        email_message_limit -> Integer,
+        letter_message_limit -> Integer,
+        international_sms_message_limit -> Integer,
+        contact_link -> Nullable<Text>,
+    }
+}
+
+diesel::table! {
+    users (id) {
+        id -> Uuid,
+        name -> Text,
+        email_address -> Text,
+        mobile_number -> Nullable<Text>,
+        created_at -> Timestamptz,
+    }
+}
+
+diesel::table! {
+    service_users (service_id, user_id) {
+        service_id -> Uuid,
+        user_id -> Uuid,
     }
 }
 
@@ -160,5 +183,7 @@ diesel::table! {
 }
 
 diesel::joinable!(template_versions -> templates (template_id));
+diesel::joinable!(service_users -> users (user_id));
 diesel::joinable!(templates -> services (service_id));
 diesel::allow_tables_to_appear_in_same_query!(services, templates, template_versions);
+diesel::allow_tables_to_appear_in_same_query!(service_users, users);

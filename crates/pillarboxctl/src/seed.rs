@@ -8,7 +8,7 @@ use db::{
     Db,
     api_key::KeyRow,
     sealing::Keyring,
-    service::{Permission, ReplyTo, Service, SmsSender},
+    service::{Limits, Permission, ReplyTo, Service, SmsSender},
     template::Template,
 };
 use domain::{
@@ -97,6 +97,9 @@ fn service() -> Service {
             (Channel::Sms, number.normalised().into()),
             (Channel::Email, email.normalised().into()),
         ],
+        team: Vec::new(),
+        limits: Limits::LIVE,
+        contact_link: Some("https://permits.example/contact".into()),
     }
 }
 

@@ -4,7 +4,7 @@ use chrono::{DateTime, Utc};
 use db::{
     intake::NewNotification,
     sealing::Keyring,
-    service::{Permission, ReplyTo, Service, SmsSender},
+    service::{Limits, Permission, ReplyTo, Service, SmsSender},
     template::Template,
 };
 use diesel::PgConnection;
@@ -60,6 +60,9 @@ pub fn sample(conn: &mut PgConnection, now: DateTime<Utc>) -> Sample {
             is_default: true,
         }],
         guest_list: vec![(Channel::Sms, "447700900123".into()), (Channel::Email, "rosa@example.com".into())],
+        team: Vec::new(),
+        limits: Limits::NONE,
+        contact_link: None,
     };
     db::service::put(conn, &service, now).expect("a service can be stored");
     let keys = [KeyType::Normal, KeyType::Team, KeyType::Test]

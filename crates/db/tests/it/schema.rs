@@ -97,7 +97,7 @@ fn schema_rs_equals_the_database() {
         assert_eq!(declared, actual, "{name}");
         tables += 1;
     }
-    assert_eq!(tables, 10, "every table of schema.rs was read");
+    assert!(tables >= 12, "every table of schema.rs was read, not {tables}");
 }
 
 #[test]

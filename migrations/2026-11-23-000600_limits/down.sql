@@ -1,0 +1,9 @@
+DROP TABLE idempotency;
+DROP TABLE service_usage;
+ALTER TABLE services
+    DROP COLUMN contact_link,
+    DROP COLUMN international_sms_message_limit,
+    DROP COLUMN letter_message_limit,
+    DROP COLUMN email_message_limit,
+    DROP COLUMN sms_message_limit,
+    DROP COLUMN rate_limit;

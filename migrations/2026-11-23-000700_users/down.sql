@@ -1,0 +1,2 @@
+DROP TABLE service_users;
+DROP TABLE users;
