@@ -1,12 +1,14 @@
 //! Notifications as they are read, and the one change of status that needs no worker: the time-out.
 
+pub mod page;
+
 use chrono::{DateTime, Utc};
 use diesel::{
     ExpressionMethods, OptionalExtension, PgConnection, QueryDsl, QueryResult, Queryable, RunQueryDsl,
     Selectable, SelectableHelper, sql_types as sql,
 };
 use domain::{
-    id::{NotificationId, ServiceId, TemplateId, lowest_v7},
+    id::{ApiKeyId, NotificationId, ServiceId, TemplateId, lowest_v7},
     status::{Channel, KeyType, ProviderId, Status, Trigger},
 };
 use uuid::Uuid;
@@ -25,6 +27,7 @@ pub struct StoredNotification {
     pub service_id: ServiceId,
     pub channel: Channel,
     pub key_type: KeyType,
+    pub api_key_id: Option<ApiKeyId>,
     pub template_id: TemplateId,
     pub template_version: i32,
     pub recipient: String,
@@ -38,6 +41,8 @@ pub struct StoredNotification {
     pub updated_at: Option<DateTime<Utc>>,
     pub sent_at: Option<DateTime<Utc>>,
     pub sent_by: Option<ProviderId>,
+    /// The provider's own id, when it gives one.
+    pub provider_reference: Option<String>,
     pub billable_units: i32,
 }
 
@@ -57,6 +62,7 @@ struct Row {
     service_id: Uuid,
     channel: PgChannel,
     key_type: PgKeyType,
+    api_key_id: Option<Uuid>,
     template_id: Uuid,
     template_version: i32,
     recipient: String,
@@ -69,6 +75,7 @@ struct Row {
     updated_at: Option<DateTime<Utc>>,
     sent_at: Option<DateTime<Utc>>,
     sent_by: Option<PgProvider>,
+    provider_reference: Option<String>,
     billable_units: i32,
 }
 
@@ -79,6 +86,7 @@ impl From<Row> for StoredNotification {
             service_id: row.service_id.into(),
             channel: row.channel.0,
             key_type: row.key_type.0,
+            api_key_id: row.api_key_id.map(Into::into),
             template_id: row.template_id.into(),
             template_version: row.template_version,
             recipient: row.recipient,
@@ -91,6 +99,7 @@ impl From<Row> for StoredNotification {
             updated_at: row.updated_at,
             sent_at: row.sent_at,
             sent_by: row.sent_by.map(|provider| provider.0),
+            provider_reference: row.provider_reference,
             billable_units: row.billable_units,
         }
     }
