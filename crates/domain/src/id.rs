@@ -71,6 +71,12 @@ ids! {
     ReplyToId
     /// What a provider told us about a notification.
     ReceiptId
+    /// A number that people can text a service at.
+    InboundNumberId
+    /// A text that somebody sent to a service.
+    ReceivedTextId
+    /// A recipient's wish to get no more of a service's e-mails.
+    UnsubscribeRequestId
 }
 
 /// Python's `uuid.UUID(text)`: hyphens, braces and `urn:uuid:` are dropped wherever they stand, 32 hex digits must remain.

@@ -17,6 +17,7 @@ pub mod personalisation;
 pub mod phone;
 pub mod python;
 pub mod receipt;
+pub mod received_text;
 pub mod retry;
 pub mod sender_name;
 pub mod sms;

@@ -8,6 +8,7 @@ mod choose;
 mod config;
 pub mod firetext;
 mod http;
+pub mod inbound;
 mod mail;
 pub mod mmg;
 mod quick_retry;
