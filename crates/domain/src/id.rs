@@ -71,6 +71,8 @@ ids! {
     ReplyToId
     /// What a provider told us about a notification.
     ReceiptId
+    /// A file sent by e-mail.
+    DocumentId
     /// A number that people can text a service at.
     InboundNumberId
     /// A text that somebody sent to a service.

@@ -7,6 +7,7 @@ mod config;
 mod leader;
 pub mod partition_upkeep;
 pub mod release_due;
+pub mod retain;
 pub mod task;
 pub mod time_out;
 

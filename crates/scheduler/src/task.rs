@@ -5,7 +5,7 @@ use std::time::Duration;
 use tokio::time::{Instant, MissedTickBehavior};
 use tokio_util::sync::CancellationToken;
 
-use crate::{Scheduler, partition_upkeep, release_due, time_out};
+use crate::{Scheduler, partition_upkeep, release_due, retain, time_out};
 
 /// Runs every task at its pace until `stop`. A task that fails is logged and runs again at its next turn; a slow one skips
 /// turns instead of catching up, and holds up nobody else.
@@ -15,6 +15,7 @@ pub async fn run_all(scheduler: &Scheduler, stop: &CancellationToken) {
     tokio::join!(
         // name              every                   what
         every("partition_upkeep", HOUR, stop, async || partition_upkeep::run(scheduler).await),
+        every("retain", HOUR, stop, async || retain::run(scheduler).await),
         every("release_due", config.release_every, stop, async || release_due::run(scheduler).await),
         every("time_out", config.time_out_every, stop, async || time_out::run(
             scheduler,
