@@ -1,4 +1,5 @@
-//! What every way of sending has in common: the rules after the schema, in the order of the wire contract, and storing.
+//! What every way of sending has in common: the rules after the schema, in the order of the wire contract. `admit` has the
+//! limits, and stores.
 
 use std::sync::Arc;
 
@@ -110,8 +111,9 @@ pub(crate) fn recipient_allowed(caller: &Caller, channel: Channel, normalised: &
         }
         KeyType::Normal => return Ok(()),
     };
-    let is_guest = |(by, guest): &(Channel, String)| *by == channel && guest == normalised;
-    if service.guest_list.iter().any(is_guest) { Ok(()) } else { Err(Problem::bad_request(refusal)) }
+    let reaches =
+        caller.service.is_member(channel, normalised) || caller.service.is_guest(channel, normalised);
+    if reaches { Ok(()) } else { Err(Problem::bad_request(refusal)) }
 }
 
 /// Rows 13 and 14.
@@ -148,14 +150,14 @@ pub(crate) struct Message {
     pub(crate) rate_multiplier: u8,
 }
 
-/// Row 18: returns after the commit.
-pub(crate) async fn store(
+/// A notification as it is to be stored.
+pub(crate) fn notification(
     app: &App,
     caller: &Caller,
     template: &KnownTemplate,
     values: &Personalisation,
     message: Message,
-) -> Result<(), Problem> {
+) -> NewNotification {
     let row = &template.row;
     let personalisation = match values.as_map() {
         none if none.is_empty() => None,
@@ -164,7 +166,7 @@ pub(crate) async fn store(
             Some(app.keyring.seal(message.id.0, &json))
         }
     };
-    let new = NewNotification {
+    NewNotification {
         id: message.id,
         service_id: caller.service_id(),
         channel: row.channel,
@@ -183,7 +185,5 @@ pub(crate) async fn store(
         rate_multiplier: message.rate_multiplier.into(),
         created_at: message.created_at,
         wake_follows: app.announcer.is_connected(),
-    };
-    app.accepting.intake.submit(new).await?;
-    Ok(())
+    }
 }

@@ -3,7 +3,7 @@
 //! The wire contract has two forms, and a handler's return type says which one its errors take: [`V2Error`] for `/v2`,
 //! [`PlainError`] for everything else. Failures of our own are logged here, once, under an id that the caller gets too.
 
-use std::{borrow::Cow, fmt, sync::Arc};
+use std::{borrow::Cow, collections::BTreeMap, fmt, sync::Arc};
 
 use actix_web::{
     HttpResponse, HttpResponseBuilder, ResponseError,
@@ -12,7 +12,12 @@ use actix_web::{
         header::{ALLOW, ContentType, RETRY_AFTER, WWW_AUTHENTICATE},
     },
 };
-use db::DbError;
+use chrono::TimeDelta;
+use db::{
+    DbError,
+    limit::{Exceeded, Limit},
+};
+use domain::status::KeyType;
 use provider::BadReceipt;
 use serde_json::{Value, json};
 use uuid::Uuid;
@@ -28,14 +33,23 @@ pub(crate) enum Problem {
     Denied(Denied),
     /// Violations of the schema, each in the words of the contract.
     Validation(Vec<String>),
+    /// What is wrong with each field, as the API of 2016 tells it.
+    Fields(FieldErrors),
     /// A rule of the business.
     BadRequest(Cow<'static, str>),
     /// A number that is valid, but not for this service.
     InvalidPhone(&'static str),
     Receipt(BadReceipt),
     WrongReceiptPassword,
+    LimitExceeded(Exceeded),
+    /// Its `Idempotency-Key` came with another request before.
+    IdempotencyKeyReused,
+    /// Another request with its `Idempotency-Key` is not answered yet.
+    IdempotencyKeyInFlight,
     NoResult,
     UnknownUrl,
+    /// A link to unsubscribe that does not work, in the words of the contract.
+    Unsubscribe(&'static str),
     /// These would be right.
     WrongMethod(&'static str),
     BodyTooLarge,
@@ -46,19 +60,37 @@ pub(crate) enum Problem {
     Internal(String),
 }
 
+/// By field: what is wrong with it.
+pub(crate) type FieldErrors = BTreeMap<&'static str, Vec<String>>;
+
 impl Problem {
+    /// One thing is wrong with one field.
+    pub(crate) fn field(name: &'static str, message: impl Into<String>) -> Self {
+        Self::Fields(FieldErrors::from([(name, vec![message.into()])]))
+    }
+
     pub(crate) fn bad_request(message: impl Into<Cow<'static, str>>) -> Self {
         Self::BadRequest(message.into())
+    }
+
+    /// A failure of ours, not of the request.
+    pub(crate) fn is_ours(&self) -> bool {
+        self.status().is_server_error()
     }
 
     fn status(&self) -> StatusCode {
         match self {
             Self::Denied(denied) => denied_status(*denied),
-            Self::Validation(_) | Self::BadRequest(_) | Self::InvalidPhone(_) | Self::Receipt(_) => {
-                StatusCode::BAD_REQUEST
-            }
+            Self::Validation(_)
+            | Self::Fields(_)
+            | Self::BadRequest(_)
+            | Self::InvalidPhone(_)
+            | Self::Receipt(_) => StatusCode::BAD_REQUEST,
+            Self::LimitExceeded(_) => StatusCode::TOO_MANY_REQUESTS,
+            Self::IdempotencyKeyReused => StatusCode::UNPROCESSABLE_ENTITY,
+            Self::IdempotencyKeyInFlight => StatusCode::CONFLICT,
             Self::WrongReceiptPassword => StatusCode::UNAUTHORIZED,
-            Self::NoResult | Self::UnknownUrl => StatusCode::NOT_FOUND,
+            Self::NoResult | Self::UnknownUrl | Self::Unsubscribe(_) => StatusCode::NOT_FOUND,
             Self::WrongMethod(_) => StatusCode::METHOD_NOT_ALLOWED,
             Self::BodyTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
             Self::BodyTooSlow => StatusCode::REQUEST_TIMEOUT,
@@ -72,11 +104,16 @@ impl Problem {
     fn class(&self) -> &'static str {
         match self {
             Self::Denied(_) | Self::WrongReceiptPassword => "AuthError",
-            Self::Validation(_) => "ValidationError",
+            Self::Validation(_) | Self::Fields(_) => "ValidationError",
             Self::BadRequest(_) | Self::Receipt(_) => "BadRequestError",
             Self::InvalidPhone(_) => "InvalidPhoneError",
+            Self::LimitExceeded(exceeded) => match exceeded.of {
+                Limit::Rate(_) => "RateLimitError",
+                Limit::Daily(_) | Limit::DailyTogether | Limit::DailyInternational => "TooManyRequestsError",
+            },
+            Self::IdempotencyKeyReused | Self::IdempotencyKeyInFlight => "IdempotencyKeyError",
             Self::NoResult => "NoResultFound",
-            Self::UnknownUrl => "NotFound",
+            Self::UnknownUrl | Self::Unsubscribe(_) => "NotFound",
             Self::WrongMethod(_) => "MethodNotAllowed",
             Self::BodyTooLarge => "RequestEntityTooLarge",
             Self::BodyTooSlow => "RequestTimeout",
@@ -92,11 +129,21 @@ impl Problem {
             Self::Validation(messages) | Self::Receipt(BadReceipt::Missing(messages)) => {
                 return messages.iter().map(|message| Cow::Borrowed(message.as_str())).collect();
             }
+            Self::Fields(fields) => {
+                let each =
+                    |(name, texts): (&&str, &Vec<String>)| format!("{name} {}", texts.join(", ")).into();
+                return fields.iter().map(each).collect();
+            }
             Self::Denied(denied) => denied.message(),
             Self::BadRequest(message) => message,
-            Self::InvalidPhone(message) => message,
+            Self::InvalidPhone(message) | Self::Unsubscribe(message) => message,
             Self::Receipt(BadReceipt::Invalid(message)) => message,
             Self::WrongReceiptPassword => "Unauthorized: authentication token must be provided",
+            Self::LimitExceeded(exceeded) => return vec![limit_message(exceeded).into()],
+            Self::IdempotencyKeyReused => {
+                "Idempotency-Key was used for another request within the last 24 hours"
+            }
+            Self::IdempotencyKeyInFlight => "A request with this Idempotency-Key is still being worked on",
             Self::NoResult => "No result found",
             Self::UnknownUrl => {
                 "The requested URL was not found on the server. If you entered the URL manually please check your \
@@ -138,6 +185,8 @@ impl Problem {
         let messages = self.messages();
         let message = match self {
             Self::Denied(_) => json!({ "token": messages }),
+            Self::Unsubscribe(message) => json!({ "unsubscribe request": message }),
+            Self::Fields(fields) => json!(fields),
             _ if self.is_list() => json!(messages),
             _ => json!(messages.first()),
         };
@@ -161,6 +210,12 @@ impl Problem {
                 let request_id = named(&mut response);
                 tracing::error!(%request_id, reason, "a request failed");
             }
+            Self::LimitExceeded(exceeded) => {
+                response.insert_header((RETRY_AFTER, whole_seconds(exceeded.retry_after)));
+            }
+            Self::IdempotencyKeyInFlight => {
+                response.insert_header((RETRY_AFTER, "1"));
+            }
             Self::WrongReceiptPassword => {
                 response.insert_header((WWW_AUTHENTICATE, "Basic realm=\"receipts\""));
             }
@@ -177,6 +232,29 @@ impl Problem {
         }
         response.body(body.to_string())
     }
+}
+
+fn limit_message(exceeded: &Exceeded) -> String {
+    let limit = exceeded.limit;
+    let of = match exceeded.of {
+        Limit::Rate(key_type) => {
+            let key_type = match key_type {
+                KeyType::Normal => "LIVE",
+                KeyType::Team => "TEAM",
+                KeyType::Test => "TEST",
+            };
+            return format!("Exceeded rate limit for key type {key_type} of {limit} requests per 60 seconds");
+        }
+        Limit::DailyTogether => return format!("Exceeded send limits ({limit}) for today"),
+        Limit::Daily(channel) => channel.as_str(),
+        Limit::DailyInternational => "international_sms",
+    };
+    format!("Exceeded send limits ({of}: {limit}) for today")
+}
+
+/// Rounded up: a second early would be refused again.
+fn whole_seconds(wait: TimeDelta) -> String {
+    (wait + TimeDelta::milliseconds(999)).num_seconds().to_string()
 }
 
 /// An answer that the caller can quote and we can find.

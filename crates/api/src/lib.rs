@@ -2,22 +2,28 @@
 //! follow the answer.
 //!
 //! ```text
-//! routes ─► v2/send ─► auth ─► body, v2/schema ─► accept ─► db::intake ─► 201
-//!                                                              └─► wake ─► broker (may fail: the sweep finds the row)
+//! routes ─► v2/send ─► auth ─► body, v2/schema ─► accept ─► admit ─► db::intake ─► 201
+//!                                                                       └─► wake ─► broker (may fail: the sweep finds the row)
 //! routes ─► receipts ─► provider::*::read_receipt ─► db::receipt ─► 200
-//! routes ─► deliver ─► auth (internal) ─► db::delivery::claim ─► delivery::send ─► settle ─► 204
+//! routes ─► unsubscribe ─► db::unsubscribe ─► 200, a page for browsers
+//! routes ─► deliver ─► auth (internal) ─► delivery: claim ─► attempt ─► settle ─► 204
 //! ```
 
 mod accept;
+mod admit;
 mod auth;
 mod body;
 mod config;
 mod deliver;
 mod error;
 mod lookup;
+mod page;
 mod receipts;
 mod routes;
 mod status;
+mod stored;
+mod unsubscribe;
+mod v1;
 mod v2;
 mod wake;
 
@@ -25,14 +31,20 @@ use std::{convert::Infallible, io, net::TcpListener, sync::Arc, time::Duration};
 
 use actix_web::{App as ActixApp, HttpServer, dev::Server, middleware::from_fn, web};
 use broker::Broker;
-use db::{Db, intake, receipt, sealing::Keyring};
-use domain::clock::Clock;
+use db::{
+    Db,
+    intake::{self, Outcome},
+    receipt,
+    sealing::Keyring,
+};
+use delivery::Delivery;
+use domain::{clock::Clock, retry::RetryPolicy};
 use provider::Providers;
 use service::{Context, health::Readiness, lifecycle::Tasks};
 use tokio::{runtime::Handle, sync::Semaphore};
 
 pub use crate::config::{ApiConfig, Config, InternalConfig};
-use crate::{auth::Clients, body::Limits, lookup::Lookup, wake::Announcer};
+use crate::{admit::InFlight, auth::Clients, body::Limits, lookup::Lookup, wake::Announcer};
 
 /// What every request may need. One per process.
 struct App {
@@ -43,10 +55,11 @@ struct App {
     config: ApiConfig,
     db: Db,
     deliveries: Semaphore,
+    delivery: Delivery,
+    in_flight: InFlight,
     keyring: Arc<Keyring>,
     lookup: Lookup,
     main_runtime: Handle,
-    providers: Providers,
     readiness: Readiness,
     receipts: receipt::Receipts,
     tasks: Tasks,
@@ -118,7 +131,7 @@ async fn start(config: Config, clock: Clock, context: Context) -> Result<Arc<App
     config.api.check()?;
     let keyring = Arc::new(config.sealing.keyring()?);
     let clients = Clients::parse(config.internal.clients.expose())?;
-    let providers = Providers::new(&config.providers)?;
+    let providers = Arc::new(Providers::new(&config.providers)?);
     let broker = Broker::start(&config.broker, "api", clock.clone())?;
     let db = Db::open(&config.database).await?;
 
@@ -131,7 +144,11 @@ async fn start(config: Config, clock: Clock, context: Context) -> Result<Arc<App
     });
     let (stored, heard) = (announcer.clone(), announcer.clone());
     let intake = intake::start(config.database.clone(), move |group| {
-        stored.announce(group.iter().filter(|stored| stored.wake_follows).map(|stored| stored.wake));
+        let admitted = group.iter().filter_map(|outcome| match outcome {
+            Outcome::Admitted(Some(stored)) if stored.wake_follows => Some(stored.wake),
+            _ => None,
+        });
+        stored.announce(admitted);
     });
     let receipts = receipt::start(config.database, move |group| {
         heard.announce(group.iter().copied().flatten());
@@ -145,13 +162,21 @@ async fn start(config: Config, clock: Clock, context: Context) -> Result<Arc<App
         announcer,
         clients,
         deliveries: Semaphore::new(config.api.deliveries_at_once.max(1)),
+        delivery: Delivery {
+            db: db.clone(),
+            keyring: keyring.clone(),
+            providers,
+            policy: Arc::new(RetryPolicy::default()),
+            clock: clock.clone(),
+            lease: config.api.delivery_lease,
+        },
         config: config.api,
         lookup: Lookup::new(db.clone(), keyring.clone(), clock.clone()),
         clock,
         db,
         keyring,
+        in_flight: InFlight::default(),
         main_runtime: Handle::current(),
-        providers,
         readiness: context.readiness,
         receipts,
         tasks: context.tasks,

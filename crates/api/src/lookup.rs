@@ -2,14 +2,20 @@
 //!
 //! One query for all who wait for the same thing. That there is no such thing is remembered too, and for no longer.
 
-use std::{hash::Hash, sync::Arc, time::Duration};
+use std::{collections::HashSet, hash::Hash, sync::Arc, time::Duration};
 
 use chrono::{DateTime, Utc};
-use db::{Db, DbError, sealing::Keyring, service::Service};
+use db::{
+    Db, DbError,
+    sealing::Keyring,
+    service::{Member, Service},
+};
 use domain::{
     clock::Clock,
+    email_address::EmailAddress,
     id::{ReplyToId, ServiceId, SmsSenderId, TemplateId},
     phone::PhoneNumber,
+    status::Channel,
     template::Template,
 };
 use moka::future::Cache;
@@ -26,6 +32,8 @@ pub(crate) struct KnownService {
     /// As they go to the provider: UK numbers as `447…`.
     sms_senders: Vec<(SmsSenderId, String)>,
     default_sms_sender: Option<String>,
+    /// Normalised: the addresses and numbers of its members.
+    team: HashSet<(Channel, String)>,
 }
 
 impl KnownService {
@@ -38,6 +46,7 @@ impl KnownService {
         Self {
             sms_senders: service.sms_senders.iter().map(|s| (s.id, sender(&s.sender))).collect(),
             default_sms_sender: default.map(|default| sender(&default.sender)),
+            team: service.team.iter().flat_map(recipients).collect(),
             service,
         }
     }
@@ -48,6 +57,14 @@ impl KnownService {
 
     pub(crate) fn is_active(&self) -> bool {
         self.service.active
+    }
+
+    pub(crate) fn is_member(&self, channel: Channel, normalised: &str) -> bool {
+        self.team.contains(&(channel, normalised.to_owned()))
+    }
+
+    pub(crate) fn is_guest(&self, channel: Channel, normalised: &str) -> bool {
+        self.service.guest_list.iter().any(|(by, guest)| *by == channel && guest == normalised)
     }
 
     pub(crate) fn sms_sender(&self, id: SmsSenderId) -> Option<&str> {
@@ -67,6 +84,14 @@ impl KnownService {
         let default = self.service.reply_to_addresses.iter().find(|known| known.is_default);
         default.map(|default| default.address.as_str())
     }
+}
+
+/// What is no address, or no number, reaches nobody.
+fn recipients(member: &Member) -> impl Iterator<Item = (Channel, String)> {
+    let address = EmailAddress::parse(&member.email_address).ok();
+    let number = member.mobile_number.as_deref().and_then(|number| PhoneNumber::parse(number).ok());
+    let address = address.map(|address| (Channel::Email, address.normalised().to_owned()));
+    address.into_iter().chain(number.map(|number| (Channel::Sms, number.normalised().to_owned())))
 }
 
 /// The current version of a template, taken apart.

@@ -1,4 +1,6 @@
-//! Accepting: notifications and their due rows, many requests in one transaction.
+//! Accepting: limits, earlier requests, notifications and their due rows; many requests in one transaction.
+
+use std::collections::{BTreeSet, HashMap};
 
 use chrono::{DateTime, TimeDelta, Utc};
 use diesel::{PgConnection, QueryResult, RunQueryDsl, sql_types as sql};
@@ -12,6 +14,8 @@ use uuid::Uuid;
 use crate::{
     due::{self, REWAKE_AFTER},
     group_writer::GroupWriter,
+    idempotency::{self, Earlier, Idempotency},
+    limit::{self, Exceeded, Measure, Usage},
     pool::Config,
     statement::statement,
 };
@@ -53,13 +57,121 @@ pub struct Stored {
     pub wake_follows: bool,
 }
 
-/// Stores notifications in groups.
-pub type Intake = GroupWriter<NewNotification, Stored>;
+/// A request to send, judged by everything but the limits and the requests before it.
+#[derive(Debug)]
+pub struct Request {
+    pub service_id: ServiceId,
+    pub at: DateTime<Utc>,
+    pub measure: Measure,
+    pub idempotency: Option<Idempotency>,
+    /// None: another rule refuses it, or its recipient is only simulated. It is measured all the same.
+    pub new: Option<NewNotification>,
+}
+
+/// What became of a request.
+#[derive(Clone, Debug)]
+pub enum Outcome {
+    /// Within the limits; what there was to store is stored.
+    Admitted(Option<Stored>),
+    Exceeded(Exceeded),
+    /// It was made before. The answer of then is sealed for this notification.
+    Repeated {
+        notification: NotificationId,
+        answer: Vec<u8>,
+    },
+    /// Another one was made with its key before.
+    KeyReused,
+}
+
+/// Admits requests in groups.
+pub type Intake = GroupWriter<Request, Outcome>;
 
 /// Starts the writer; `committed` publishes the wake-ups.
 #[must_use]
-pub fn start(config: Config, committed: impl Fn(&[Stored]) + Send + 'static) -> Intake {
-    GroupWriter::start("intake", config, store, committed)
+pub fn start(config: Config, committed: impl Fn(&[Outcome]) + Send + 'static) -> Intake {
+    GroupWriter::start("intake", config, |conn, group| admit(conn, group), committed)
+}
+
+/// Judges a group in its order, and stores what passes: three statements, one more each way for requests with a key.
+///
+/// # Errors
+/// When the database refuses; then nothing of the group is stored.
+pub fn admit(conn: &mut PgConnection, group: &[Request]) -> QueryResult<Vec<Outcome>> {
+    let Some(now) = group.iter().map(|request| request.at).max() else { return Ok(Vec::new()) };
+    let services: BTreeSet<Uuid> = group.iter().map(|request| request.service_id.0).collect();
+    let mut usage = limit::lock(conn, &services.into_iter().collect::<Vec<_>>())?;
+    let keys: Vec<_> = group.iter().filter_map(owned_key).collect();
+    let mut earlier: HashMap<_, _> = match &*keys {
+        [] => HashMap::new(),
+        keys => idempotency::find(conn, keys, now)?.into_iter().collect(),
+    };
+    let (mut outcomes, mut new, mut answers) = (Vec::with_capacity(group.len()), Vec::new(), Vec::new());
+    for request in group {
+        let usage =
+            usage.binary_search_by_key(&request.service_id.0, |(id, _)| id.0).map(|at| &mut usage[at].1);
+        let usage = usage.map_err(|_| diesel::result::Error::NotFound)?;
+        let outcome = judge(request, usage, &mut earlier, &mut answers);
+        if let (Outcome::Admitted(Some(_)), Some(admitted)) = (&outcome, &request.new) {
+            new.push(admitted);
+        }
+        outcomes.push(outcome);
+    }
+    if !new.is_empty() {
+        insert(conn, &new)?;
+    }
+    if !answers.is_empty() {
+        idempotency::remember(conn, &answers, now)?;
+    }
+    limit::write(conn, &usage)?;
+    Ok(outcomes)
+}
+
+fn owned_key(request: &Request) -> Option<idempotency::Owned<'_>> {
+    let key = request.idempotency.as_ref()?.key.as_str();
+    Some((request.service_id, request.measure.key_type, key))
+}
+
+type Known = HashMap<(ServiceId, KeyType, String), Earlier>;
+
+/// In the order of the wire contract: the minute, then whether it was made before, the day, everything else, abroad.
+fn judge<'r>(
+    request: &'r Request,
+    usage: &mut Usage,
+    earlier: &mut Known,
+    answers: &mut Vec<(idempotency::Owned<'r>, Earlier)>,
+) -> Outcome {
+    let (measure, at) = (&request.measure, request.at);
+    if let Err(exceeded) = usage.take_token(measure, at) {
+        return Outcome::Exceeded(exceeded);
+    }
+    let key = owned_key(request);
+    let known = key.and_then(|(service, key_type, key)| earlier.get(&(service, key_type, key.to_owned())));
+    if let (Some(known), Some(asked)) = (known, &request.idempotency) {
+        return if known.fingerprint == asked.fingerprint {
+            Outcome::Repeated { notification: known.notification, answer: known.answer.clone() }
+        } else {
+            Outcome::KeyReused
+        };
+    }
+    let within = usage.check_day(measure, at).and_then(|()| usage.check_international(measure, at));
+    if let Err(exceeded) = within {
+        return Outcome::Exceeded(exceeded);
+    }
+    if request.new.is_some() {
+        usage.count(measure);
+    }
+    let asked = request.idempotency.as_ref();
+    let answer = asked.and_then(|asked| Some((asked.fingerprint, asked.answer.as_ref()?)));
+    if let (Some(key), Some((fingerprint, (notification, answer)))) = (key, answer) {
+        let now_known = Earlier {
+            fingerprint: fingerprint.to_vec(),
+            notification: *notification,
+            answer: answer.clone(),
+        };
+        earlier.insert((key.0, key.1, key.2.to_owned()), now_known.clone());
+        answers.push((key, now_known));
+    }
+    Outcome::Admitted(request.new.as_ref().map(stored))
 }
 
 statement! {
@@ -100,13 +212,23 @@ statement! {
      FROM input"
 }
 
-/// Stores a group: one statement, whatever its size.
+/// Stores a group whatever the limits: one statement, whatever its size.
 ///
 /// # Errors
 /// When the database refuses; then nothing of the group is stored.
 pub fn store(conn: &mut PgConnection, new: &[NewNotification]) -> QueryResult<Vec<Stored>> {
-    fn column<'a, T>(new: &'a [NewNotification], of: impl Fn(&'a NewNotification) -> T) -> Vec<T> {
-        new.iter().map(of).collect()
+    insert(conn, &new.iter().collect::<Vec<_>>())?;
+    Ok(new.iter().map(stored).collect())
+}
+
+fn stored(new: &NewNotification) -> Stored {
+    let wake = WakeUp { kind: Kind::deliver(new.channel), subject: new.id.0 };
+    Stored { wake, wake_follows: new.wake_follows }
+}
+
+fn insert(conn: &mut PgConnection, new: &[&NewNotification]) -> QueryResult<()> {
+    fn column<'a, T>(new: &[&'a NewNotification], of: impl Fn(&'a NewNotification) -> T) -> Vec<T> {
+        new.iter().map(|new| of(new)).collect()
     }
     let rewake = TimeDelta::from_std(REWAKE_AFTER).unwrap_or(TimeDelta::MAX);
     Insert {
@@ -133,9 +255,5 @@ pub fn store(conn: &mut PgConnection, new: &[NewNotification]) -> QueryResult<Ve
         _binds: std::marker::PhantomData,
     }
     .execute(conn)?;
-    let stored = |n: &NewNotification| Stored {
-        wake: WakeUp { kind: Kind::deliver(n.channel), subject: n.id.0 },
-        wake_follows: n.wake_follows,
-    };
-    Ok(new.iter().map(stored).collect())
+    Ok(())
 }

@@ -4,10 +4,14 @@
 //!
 //! - **`services`** send. They have **`service_permissions`**, **`api_keys`** (secret sealed), **`sms_senders`**,
 //!   **`reply_to_addresses`**, and **`templates`**, whose **`template_versions`** never change.
+//! - **`users`** are people; as **`service_users`** they may be reached in trial mode, and so may the **`guest_list`**.
+//! - **`service_usage`** is what a service has used of its limits, **`idempotency`** which requests it made before.
 //! - **`notifications`** are messages to one person each: what was asked, and where it stands. Partitioned by day. The
 //!   personalisation is sealed; the content is rendered from the template version when it is needed, and stored nowhere.
 //! - **`due`** says what is to be done, by when, and who is at it ([`due`] is the heart of the house).
 //! - **`attempts`** say what each call of a provider came to, **`receipts`** what providers said afterwards.
+//! - **`unsubscribe_requests`** are what recipients asked of a service with the link of an e-mail; the address is sealed.
+//! - **`documents`** are files sent by e-mail, each sealed with a key that is only in its link.
 //! - **`sms_rates`** say what a text costs.
 //!
 //! A `created` notification has a row in `due`, committed with it; whatever ends the one ends the other in one transaction.
@@ -19,22 +23,28 @@ pub mod advisory_lock;
 pub mod api_key;
 pub mod audit;
 pub mod delivery;
+pub mod document;
 pub mod due;
 mod error;
 mod group_writer;
+mod handful;
+pub mod idempotency;
 pub mod intake;
+pub mod limit;
 pub mod migrations;
 pub mod notification;
 pub mod partition;
 mod pg_enum;
 mod pool;
 pub mod receipt;
+pub mod received_text;
 pub mod schema;
 pub mod sealing;
 pub mod service;
 mod statement;
 pub mod story;
 pub mod template;
+pub mod unsubscribe;
 pub mod user;
 
 pub use error::DbError;

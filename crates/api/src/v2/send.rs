@@ -1,6 +1,6 @@
 //! `POST /v2/notifications/{sms,email}`. The checks stand in the order of the wire contract (section 6), which callers see:
-//! who calls, limits (rows 1 and 2, of which there are none yet), the body and its schema (3), then `check_sms` and
-//! `check_email` (4 to 17), then storing (18).
+//! who calls, the body and its schema (row 3), then `check_sms` and `check_email` (4 to 17). `admit` has the limits (1, 2 and
+//! 15, told before the others) and stores (18).
 
 use std::sync::Arc;
 
@@ -8,6 +8,7 @@ use actix_web::{
     HttpRequest, HttpResponse,
     web::{Data, Payload},
 };
+use db::limit::{Daily, Measure};
 use domain::{
     email::{self, FilledEmail},
     id::{NotificationId, ServiceId},
@@ -26,6 +27,7 @@ use super::{
 use crate::{
     App,
     accept::{self, Message},
+    admit::{self, Judged, Ready, Refused},
     auth::{self, Caller},
     body,
     error::{Problem, V2Error},
@@ -66,6 +68,12 @@ struct TemplateLink {
     uri: String,
 }
 
+impl<C: Serialize> Accepted<'_, C> {
+    fn to_json(&self) -> Vec<u8> {
+        serde_json::to_vec(self).expect("strings, ids and JSON are JSON")
+    }
+}
+
 impl TemplateLink {
     fn new(root: &str, service: ServiceId, template: &KnownTemplate) -> Self {
         let (id, version) = (template.row.id, template.row.version);
@@ -79,43 +87,51 @@ pub(crate) async fn sms(
     app: Data<App>,
 ) -> Result<HttpResponse, V2Error> {
     let caller = auth::service(&app, &request).await?;
-    let body = body::json(&body::read(payload, app.body_limits()).await?)?;
+    let body = body::read(payload, app.body_limits()).await?;
+    let key = admit::key(&app, &caller, &request, &body)?;
+    let judged = judge_sms(&app, &caller, &root(&request), &body).await;
+    let measure = admit::measure(&caller, Channel::Sms);
+    Ok(admit::admit(&app, &caller, measure, key.as_ref(), judged).await?)
+}
+
+async fn judge_sms(app: &App, caller: &Caller, root: &str, body: &[u8]) -> Judged {
     let now = app.clock.now();
-    let mut asked = SmsRequest::read(body, now)?;
+    let mut asked = SmsRequest::read(body::json(body)?, now)?;
     let values = Personalisation::new(std::mem::take(&mut asked.personalisation));
-    let (template, text, sender) = check_sms(&app, &caller, &asked, &values).await?;
+    let (template, text, sender) = check_sms(app, caller, &asked, &values).await?;
 
     let SmsRequest { reference, phone_number: Phone { as_given, number }, .. } = asked;
+    let abroad = !number.is_uk();
+    text.sendable().map_err(|reason| Refused::after_row_15(unsendable(reason), abroad))?;
     let id = NotificationId::new(now);
-    let root = root(&request);
-    let answer = HttpResponse::Created().json(Accepted {
+    let answer = Accepted {
         id,
         reference: reference.as_deref(),
         content: SmsContent { body: text.text(), from_number: sender },
         uri: format!("{root}/v2/notifications/{id}"),
-        template: TemplateLink::new(&root, caller.service_id(), &template),
+        template: TemplateLink::new(root, caller.service_id(), &template),
         scheduled_for: (),
         sanitised_content: None,
-    });
-    if !accept::is_simulated_number(&number) {
-        let message = Message {
-            id,
-            created_at: now,
-            recipient: as_given.trim().to_owned(),
-            normalised_recipient: number.normalised().to_owned(),
-            reference,
-            sender: Some(sender.to_owned()),
-            unsubscribe_url: None,
-            international: number.is_international(),
-            phone_prefix: Some(number.country_prefix().to_owned()),
-            rate_multiplier: number.rate_multiplier(),
-        };
-        accept::store(&app, &caller, &template, &values, message).await?;
-    }
-    Ok(answer)
+    };
+    let answer = answer.to_json();
+    let message = || Message {
+        id,
+        created_at: now,
+        recipient: as_given.trim().to_owned(),
+        normalised_recipient: number.normalised().to_owned(),
+        reference,
+        sender: Some(sender.to_owned()),
+        unsubscribe_url: None,
+        international: number.is_international(),
+        phone_prefix: Some(number.country_prefix().to_owned()),
+        rate_multiplier: number.rate_multiplier(),
+    };
+    let simulated = accept::is_simulated_number(&number);
+    let new = (!simulated).then(|| accept::notification(app, caller, &template, &values, message()));
+    Ok(Ready { id, answer, new, abroad })
 }
 
-/// What is sent, and who from.
+/// Rows 4 to 14: what is sent, and who from.
 async fn check_sms<'a>(
     app: &'a App,
     caller: &'a Caller,
@@ -136,7 +152,6 @@ async fn check_sms<'a>(
     let sender = accept::sms_sender(app, caller, asked.sms_sender_id)?;
     accept::recipient_allowed(caller, Channel::Sms, number.normalised())?;
     accept::number_permitted(caller, number)?;
-    text.sendable().map_err(unsendable)?;
     Ok((template, text, sender))
 }
 
@@ -146,19 +161,25 @@ pub(crate) async fn email(
     app: Data<App>,
 ) -> Result<HttpResponse, V2Error> {
     let caller = auth::service(&app, &request).await?;
-    let body = body::json(&body::read(payload, app.body_limits()).await?)?;
+    let body = body::read(payload, app.body_limits()).await?;
+    let key = admit::key(&app, &caller, &request, &body)?;
+    let judged = judge_email(&app, &caller, &root(&request), &body).await;
+    let measure = admit::measure(&caller, Channel::Email);
+    Ok(admit::admit(&app, &caller, measure, key.as_ref(), judged).await?)
+}
+
+async fn judge_email(app: &App, caller: &Caller, root: &str, body: &[u8]) -> Judged {
     let now = app.clock.now();
-    let mut asked = EmailRequest::read(body, now)?;
+    let mut asked = EmailRequest::read(body::json(body)?, now)?;
     let mut values = std::mem::take(&mut asked.personalisation);
     let sanitised_content = sanitise(&mut values, &asked.sanitise_content_for);
     let values = Personalisation::new(values);
-    let (template, filled, reply_to) = check_email(&app, &caller, &asked, &values).await?;
+    let (template, filled, reply_to) = check_email(app, caller, &asked, &values).await?;
 
     let EmailRequest { reference, email_address, one_click_unsubscribe_url, .. } = asked;
     let id = NotificationId::new(now);
-    let root = root(&request);
     let local_part = &caller.service.service.email_local_part;
-    let answer = HttpResponse::Created().json(Accepted {
+    let answer = Accepted {
         id,
         reference: reference.as_deref(),
         content: EmailContent {
@@ -168,29 +189,29 @@ pub(crate) async fn email(
             one_click_unsubscribe_url: one_click_unsubscribe_url.as_deref(),
         },
         uri: format!("{root}/v2/notifications/{id}"),
-        template: TemplateLink::new(&root, caller.service_id(), &template),
+        template: TemplateLink::new(root, caller.service_id(), &template),
         scheduled_for: (),
         sanitised_content: Some(sanitised_content),
-    });
-    if !accept::is_simulated_address(&email_address) {
-        let message = Message {
-            id,
-            created_at: now,
-            recipient: email_address.as_given().to_owned(),
-            normalised_recipient: email_address.normalised().to_owned(),
-            reference,
-            sender: reply_to.map(ToOwned::to_owned),
-            unsubscribe_url: one_click_unsubscribe_url,
-            international: false,
-            phone_prefix: None,
-            rate_multiplier: 1,
-        };
-        accept::store(&app, &caller, &template, &values, message).await?;
-    }
-    Ok(answer)
+    };
+    let answer = answer.to_json();
+    let message = || Message {
+        id,
+        created_at: now,
+        recipient: email_address.as_given().to_owned(),
+        normalised_recipient: email_address.normalised().to_owned(),
+        reference,
+        sender: reply_to.map(ToOwned::to_owned),
+        unsubscribe_url: one_click_unsubscribe_url,
+        international: false,
+        phone_prefix: None,
+        rate_multiplier: 1,
+    };
+    let simulated = accept::is_simulated_address(&email_address);
+    let new = (!simulated).then(|| accept::notification(app, caller, &template, &values, message()));
+    Ok(Ready { id, answer, new, abroad: false })
 }
 
-/// What is sent, and where answers go.
+/// Rows 4 to 17: what is sent, and where answers go.
 async fn check_email<'a>(
     app: &App,
     caller: &'a Caller,
@@ -222,9 +243,15 @@ pub(crate) async fn letter(
     payload: Payload,
     app: Data<App>,
 ) -> Result<HttpResponse, V2Error> {
-    auth::service(&app, &request).await?;
-    body::json(&body::read(payload, app.body_limits()).await?)?;
-    Err(Problem::bad_request("Service is not allowed to send letters").into())
+    let caller = auth::service(&app, &request).await?;
+    let body = body::read(payload, app.body_limits()).await?;
+    let judged = match body::json(&body) {
+        Ok(_) => Problem::bad_request("Service is not allowed to send letters"),
+        Err(problem) => problem,
+    };
+    // No letter is ever stored, so that none counts.
+    let measure = Measure { daily: Daily::Unlimited, ..admit::measure(&caller, Channel::Email) };
+    Ok(admit::admit(&app, &caller, measure, None, Err(judged.into())).await?)
 }
 
 fn unsendable(reason: Unsendable) -> Problem {
