@@ -1,0 +1,182 @@
+//! `GET /notifications/{id}` and `GET /notifications`. A key sees only what was made with keys of its own type.
+
+use std::collections::HashMap;
+
+use actix_web::{HttpRequest, HttpResponse, web::Data};
+use chrono::{DateTime, Utc};
+use db::{
+    notification::{
+        self, StoredNotification,
+        page::{Page, page},
+    },
+    template::{self, NamedVersion},
+};
+use domain::{
+    id::{ApiKeyId, NotificationId, ServiceId, TemplateId},
+    status::{Channel, ProviderId},
+    template::{Lists, Template},
+};
+use serde::Serialize;
+
+use super::{
+    Wrapped,
+    query::{Links, ListQuery, word},
+};
+use crate::{
+    App, auth,
+    error::{PlainError, Problem},
+    stored::{personalisation, versions},
+};
+
+/// The wire form. Keys are always there, but for the subject of a text.
+#[derive(Serialize)]
+struct Shown {
+    id: NotificationId,
+    to: String,
+    notification_type: Channel,
+    status: &'static str,
+    created_at: String,
+    sent_at: Option<String>,
+    sent_by: Option<ProviderId>,
+    updated_at: Option<String>,
+    /// The provider's, not the caller's.
+    reference: Option<String>,
+    billable_units: i32,
+    service: ServiceId,
+    api_key: Option<ApiKeyId>,
+    /// Nothing is made from jobs yet.
+    job: (),
+    job_row_number: (),
+    template: TemplateShown,
+    template_version: i32,
+    body: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    subject: Option<String>,
+    content_char_count: Option<usize>,
+}
+
+#[derive(Serialize)]
+struct TemplateShown {
+    id: TemplateId,
+    name: String,
+    template_type: Channel,
+    version: i32,
+}
+
+#[derive(Serialize)]
+struct One {
+    notification: Shown,
+}
+
+#[derive(Serialize)]
+struct List {
+    notifications: Vec<Shown>,
+    page_size: i64,
+    total: i64,
+    links: Links,
+}
+
+type Texts = HashMap<(TemplateId, i32), NamedVersion>;
+
+pub(crate) async fn one(request: HttpRequest, app: Data<App>) -> Result<HttpResponse, PlainError> {
+    let caller = auth::service(&app, &request).await?;
+    let id: NotificationId =
+        request.match_info().get("id").and_then(|id| id.parse().ok()).ok_or(Problem::UnknownUrl)?;
+    let (service, key_type) = (caller.service_id(), caller.key_type);
+    let found = app.db.run("notification.find", move |conn| {
+        let found = notification::find(conn, id)?;
+        let found: Vec<_> =
+            found.into_iter().filter(|n| n.service_id == service && n.key_type == key_type).collect();
+        let texts = template::named(conn, &versions(&found))?;
+        Ok((found, texts))
+    });
+    let (mut found, texts) = found.await?;
+    let notification = shown(&app, found.pop().ok_or(Problem::NoResult)?, &texts);
+    Ok(HttpResponse::Ok().json(Wrapped { data: One { notification } }))
+}
+
+pub(crate) async fn list(request: HttpRequest, app: Data<App>) -> Result<HttpResponse, PlainError> {
+    let caller = auth::service(&app, &request).await?;
+    let query = ListQuery::read(request.query_string())?;
+    let (service, key_type, which) = (caller.service_id(), caller.key_type, query.page());
+    let (found, texts) = match query.narrowing(key_type, app.clock.now()) {
+        None => (Page { notifications: Vec::new(), total: 0 }, Texts::default()),
+        Some(narrowing) => {
+            let found = app.db.run("notification.page", move |conn| {
+                let found = page(conn, service, key_type, &narrowing, which)?;
+                let texts = template::named(conn, &versions(&found.notifications))?;
+                Ok((found, texts))
+            });
+            found.await?
+        }
+    };
+    if found.notifications.is_empty() && which.number > 1 {
+        return Err(Problem::NoResult.into());
+    }
+    let links = query.links(found.total);
+    let notifications = found.notifications.into_iter().map(|n| shown(&app, n, &texts)).collect();
+    let (page_size, total) = (which.size, found.total);
+    Ok(HttpResponse::Ok().json(List { notifications, page_size, total, links }))
+}
+
+fn shown(app: &App, stored: StoredNotification, texts: &Texts) -> Shown {
+    let (id, version) = (stored.template_id, stored.template_version);
+    let NamedVersion { name, subject, content } = texts.get(&(id, version)).cloned().unwrap_or_default();
+    let values = personalisation(app, &stored);
+    let fill = |text: &str, lists| Template::parse(text).fill(&values, lists);
+    let (body, subject, content_char_count) = match stored.channel {
+        Channel::Sms => {
+            let body = fill(&content, Lists::Sentence);
+            let length = body.chars().count();
+            (body, None, Some(length))
+        }
+        Channel::Email => {
+            let subject = fill(&subject.unwrap_or_default(), Lists::Sentence);
+            (fill(&content, Lists::Bullets), Some(subject), None)
+        }
+    };
+    Shown {
+        id: stored.id,
+        to: stored.recipient,
+        notification_type: stored.channel,
+        status: word(stored.status),
+        created_at: timestamp(stored.created_at),
+        sent_at: stored.sent_at.map(timestamp),
+        sent_by: stored.sent_by,
+        updated_at: stored.updated_at.map(timestamp),
+        reference: stored.provider_reference,
+        billable_units: stored.billable_units,
+        service: stored.service_id,
+        api_key: stored.api_key_id,
+        job: (),
+        job_row_number: (),
+        template: TemplateShown { id, name, template_type: stored.channel, version },
+        template_version: version,
+        body,
+        subject,
+        content_char_count,
+    }
+}
+
+/// With its offset, and with six decimals unless they are all zero.
+fn timestamp(time: DateTime<Utc>) -> String {
+    let format = if time.timestamp_subsec_micros() == 0 {
+        "%Y-%m-%dT%H:%M:%S+00:00"
+    } else {
+        "%Y-%m-%dT%H:%M:%S%.6f+00:00"
+    };
+    time.format(format).to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_fraction_of_zero_is_left_out() {
+        let at = |micros| timestamp(DateTime::from_timestamp_micros(1_474_549_285_000_000 + micros).unwrap());
+        assert_eq!(at(120_034), "2016-09-22T13:01:25.120034+00:00");
+        assert_eq!(at(100), "2016-09-22T13:01:25.000100+00:00");
+        assert_eq!(at(0), "2016-09-22T13:01:25+00:00");
+    }
+}

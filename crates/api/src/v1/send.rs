@@ -1,0 +1,232 @@
+//! `POST /notifications/{sms,email}`. The checks stand in the order of the wire contract (section 3), which callers see; its
+//! numbers are in the comments. Where Pillarbox knows a rule that 2016 did not, it stands where it tells callers least that
+//! is new.
+
+use std::sync::Arc;
+
+use actix_web::{
+    HttpRequest, HttpResponse,
+    web::{Data, Payload},
+};
+use db::limit::{Daily, Measure};
+use domain::{
+    email,
+    id::{NotificationId, TemplateId, parse_lenient},
+    phone::PhoneNumber,
+    status::{Channel, KeyType},
+    template::{Lists, Personalisation},
+};
+use serde::Serialize;
+
+use super::{Wrapped, form::Asked, recipient::Recipient, tags};
+use crate::{
+    App,
+    accept::{self, Message},
+    admit::{self, Judged, Ready},
+    auth::{self, Caller},
+    body,
+    error::{PlainError, Problem},
+    lookup::KnownTemplate,
+};
+
+/// The longest text, in UTF-8 bytes, without the service's name in front.
+const SMS_BYTE_LIMIT: usize = 495;
+
+#[derive(Serialize)]
+struct Accepted {
+    notification: Made,
+    body: String,
+    template_version: i32,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    subject: Option<String>,
+}
+
+#[derive(Serialize)]
+struct Made {
+    id: NotificationId,
+}
+
+pub(crate) async fn sms(
+    request: HttpRequest,
+    payload: Payload,
+    app: Data<App>,
+) -> Result<HttpResponse, PlainError> {
+    Ok(send(&app, &request, payload, Channel::Sms).await?)
+}
+
+pub(crate) async fn email(
+    request: HttpRequest,
+    payload: Payload,
+    app: Data<App>,
+) -> Result<HttpResponse, PlainError> {
+    Ok(send(&app, &request, payload, Channel::Email).await?)
+}
+
+async fn send(
+    app: &App,
+    request: &HttpRequest,
+    payload: Payload,
+    channel: Channel,
+) -> Result<HttpResponse, Problem> {
+    // 1: a key without a service does not get past authentication.
+    let caller = auth::service(app, request).await?;
+    // 2 and 4
+    let body = body::json(&body::read(payload, app.body_limits()).await?)?;
+    let asked = Asked::read(body, channel)?;
+    // 3 is told before all that follows, and 11.
+    let judged = judge(app, &caller, asked, channel).await;
+    admit::admit(app, &caller, measure(&caller, channel), None, judged).await
+}
+
+/// 3. A service in trial mode has one limit for texts and e-mails together; there was one number then, and today's are one
+/// for each channel. There is no limit a minute.
+fn measure(caller: &Caller, channel: Channel) -> Measure {
+    let service = &caller.service.service;
+    let limit = match channel {
+        Channel::Sms => service.limits.sms,
+        Channel::Email => service.limits.email,
+    };
+    let is_limited = service.restricted && caller.key_type != KeyType::Test;
+    let daily = if is_limited { Daily::Together(limit) } else { Daily::Unlimited };
+    Measure { key_type: caller.key_type, channel, rate: None, daily, international: None }
+}
+
+async fn judge(app: &App, caller: &Caller, mut asked: Asked, channel: Channel) -> Judged {
+    tags::strip(&mut asked.personalisation);
+    let values = Personalisation::new(std::mem::take(&mut asked.personalisation));
+    let (template, body) = check(app, caller, &asked, &values, channel).await?;
+    let now = app.clock.now();
+    let id = NotificationId::new(now);
+    let answer = Accepted {
+        notification: Made { id },
+        body,
+        template_version: template.row.version,
+        subject: template.subject.as_ref().map(|subject| subject.fill(&values, Lists::Sentence)),
+    };
+    let answer = serde_json::to_vec(&Wrapped { data: answer }).expect("texts and numbers are JSON");
+    let new = if asked.to.is_simulated() {
+        None
+    } else {
+        let message = message(app, caller, asked.to, (id, channel), now)?;
+        Some(accept::notification(app, caller, &template, &values, message))
+    };
+    // No number that 2016 took begins with anything but 44.
+    Ok(Ready { id, answer, new, abroad: false })
+}
+
+/// What is sent.
+async fn check(
+    app: &App,
+    caller: &Caller,
+    asked: &Asked,
+    values: &Personalisation,
+    channel: Channel,
+) -> Result<(Arc<KnownTemplate>, String), Problem> {
+    // Unknown in 2016, when every service could do both.
+    accept::permission(caller, channel)?;
+    let template = template(app, caller, &asked.template, channel).await?;
+    // 7
+    accept::nothing_missing(&template, values).map_err(|missing| about("template", missing))?;
+    nothing_surplus(&template, values)?;
+    let (lists, limit) = match channel {
+        Channel::Sms => (Lists::Sentence, SMS_BYTE_LIMIT),
+        // 2016 sent mails of any size.
+        Channel::Email => (Lists::Bullets, email::BYTE_LIMIT),
+    };
+    // 9
+    let body = template.body.fill(values, lists);
+    if body.len() > limit {
+        let text = format!("Content has a character count greater than the limit of {limit}");
+        return Err(Problem::field("content", text));
+    }
+    recipient_allowed(caller, &asked.to, channel)?;
+    Ok((template, body))
+}
+
+/// 5 and 6. A text that is no id finds nothing, like one that is another service's.
+async fn template(
+    app: &App,
+    caller: &Caller,
+    id: &str,
+    channel: Channel,
+) -> Result<Arc<KnownTemplate>, Problem> {
+    let id = TemplateId(parse_lenient(id).ok_or(Problem::NoResult)?);
+    let template = app.lookup.template(caller.service_id(), id).await?.ok_or(Problem::NoResult)?;
+    if template.row.archived {
+        return Err(Problem::field("template", "Template has been deleted"));
+    }
+    if template.row.channel != channel {
+        // 2016 took an e-mail for a text; what came of it nobody wanted to read.
+        let text = format!("{} template is not suitable for {channel} notification", template.row.channel);
+        return Err(Problem::field("template", text));
+    }
+    Ok(template)
+}
+
+/// 8
+fn nothing_surplus(template: &KnownTemplate, values: &Personalisation) -> Result<(), Problem> {
+    let of_subject = template.subject.as_ref().map(|subject| subject.surplus(values));
+    let is_surplus = |name: &&str| of_subject.as_ref().is_none_or(|names| names.contains(name));
+    let surplus: Vec<&str> = template.body.surplus(values).into_iter().filter(is_surplus).collect();
+    if surplus.is_empty() {
+        Ok(())
+    } else {
+        let text = format!("Personalisation not needed for template: {}", surplus.join(", "));
+        Err(Problem::field("template", text))
+    }
+}
+
+/// 10. Nobody but the people who work with the service: there was no guest list.
+fn recipient_allowed(caller: &Caller, to: &Recipient, channel: Channel) -> Result<(), Problem> {
+    let service = &caller.service.service;
+    let refusal = match caller.key_type {
+        KeyType::Test => return Ok(()),
+        KeyType::Team => "Can’t send to this recipient using a team-only API key",
+        KeyType::Normal if service.restricted => {
+            "Can’t send to this recipient when service is in trial mode – see \
+             https://www.notifications.service.gov.uk/trial-mode"
+        }
+        KeyType::Normal => return Ok(()),
+    };
+    if caller.service.is_member(channel, &to.normalised) {
+        Ok(())
+    } else {
+        Err(Problem::field("to", refusal))
+    }
+}
+
+fn message(
+    app: &App,
+    caller: &Caller,
+    to: Recipient,
+    (id, channel): (NotificationId, Channel),
+    now: chrono::DateTime<chrono::Utc>,
+) -> Result<Message, Problem> {
+    // The same text costs the same through either API; Jersey, Guernsey and the Isle of Man are not the UK.
+    let number = (channel == Channel::Sms).then(|| PhoneNumber::parse(&to.normalised).ok()).flatten();
+    let sender = match channel {
+        Channel::Sms => Some(accept::sms_sender(app, caller, None)?),
+        Channel::Email => accept::reply_to(caller, None)?,
+    };
+    Ok(Message {
+        id,
+        created_at: now,
+        recipient: to.shown,
+        normalised_recipient: to.normalised,
+        reference: None,
+        sender: sender.map(ToOwned::to_owned),
+        unsubscribe_url: None,
+        international: number.as_ref().is_some_and(PhoneNumber::is_international),
+        phone_prefix: (channel == Channel::Sms)
+            .then(|| number.as_ref().map_or("44", PhoneNumber::country_prefix).to_owned()),
+        rate_multiplier: number.as_ref().map_or(1, PhoneNumber::rate_multiplier),
+    })
+}
+
+/// A rule that both APIs have, told as what is wrong with a field.
+fn about(field: &'static str, problem: Problem) -> Problem {
+    match problem {
+        Problem::BadRequest(text) => Problem::field(field, text),
+        other => other,
+    }
+}
