@@ -4,7 +4,7 @@
 
 use std::time::Duration;
 
-use chrono::{DateTime, TimeDelta, Utc};
+use chrono::{DateTime, Utc};
 use diesel::{Connection, PgConnection, QueryResult, RunQueryDsl, sql_types as sql};
 use domain::{
     id::{NotificationId, ReceiptId},
@@ -18,7 +18,7 @@ use uuid::Uuid;
 
 use crate::{
     due::{self, Later, Lease},
-    receipt,
+    handful, receipt,
     sealing::Keyring,
     statement::statement,
 };
@@ -34,10 +34,11 @@ pub struct Claimed {
 #[derive(Debug, Default)]
 pub struct Claims {
     pub claimed: Vec<Claimed>,
+    /// Claimed, and failed before any provider is asked: to be settled. Their last holder never settled them, or they cannot
+    /// be read.
+    pub failed: Vec<Settlement>,
     /// No notification has this id, or its commit is not visible yet.
     pub not_found: Vec<Uuid>,
-    /// Claimed, but their personalisation does not open, or their template or service is not there: the leases to settle.
-    pub unreadable: Vec<Lease>,
 }
 
 statement! {
@@ -45,13 +46,15 @@ statement! {
         ids: Vec<Uuid> => sql::Array<sql::Uuid>,
     } -> (
         (sql::Uuid, sql::Uuid, sql::Text, sql::Text, sql::Text),
-        (sql::Text, sql::Text, sql::Bool, sql::Nullable<sql::Text>, sql::Nullable<sql::Bytea>, sql::Nullable<sql::Text>),
+        (sql::Text, sql::Text, sql::Bool, sql::Nullable<sql::Text>, sql::Nullable<sql::Bytea>),
+        (sql::Nullable<sql::Text>, sql::Nullable<sql::Text>),
         (sql::Nullable<sql::Text>, sql::Text),
         (sql::Bool, sql::Text, sql::Bool, sql::Text),
         sql::Timestamptz,
     ),
     "SELECT n.id, n.service_id, n.channel::text, n.key_type::text, n.status::text,
-       n.recipient, n.normalised_recipient, n.international, n.sender, n.personalisation, n.unsubscribe_url,
+       n.recipient, n.normalised_recipient, n.international, n.sender, n.personalisation,
+       n.unsubscribe_url, n.unsubscribe_page_url,
        v.subject, v.content,
        s.active, CASE n.channel WHEN 'email' THEN COALESCE(s.email_sender_name, s.name) ELSE s.name END,
        s.prefix_sms, s.email_local_part,
@@ -64,7 +67,8 @@ statement! {
 
 type Loaded = (
     (Uuid, Uuid, String, String, String),
-    (String, String, bool, Option<String>, Option<Vec<u8>>, Option<String>),
+    (String, String, bool, Option<String>, Option<Vec<u8>>),
+    (Option<String>, Option<String>),
     (Option<String>, String),
     (bool, String, bool, String),
     DateTime<Utc>,
@@ -97,7 +101,7 @@ pub fn claim(
             claims.not_found = unknown_among(conn, unknown)?;
         }
         if !due.leases.is_empty() {
-            load(conn, keyring, due.leases, &mut claims)?;
+            load(conn, keyring, due.leases, now, &mut claims)?;
         }
         Ok(claims)
     })
@@ -107,8 +111,10 @@ fn load(
     conn: &mut PgConnection,
     keyring: &Keyring,
     leases: Vec<Lease>,
+    now: DateTime<Utc>,
     claims: &mut Claims,
 ) -> QueryResult<()> {
+    let mut fail = |lease, failure| claims.failed.push(unsent(lease, failure, now));
     let ids = leases.iter().map(Lease::subject).collect();
     let rows: Vec<Loaded> = Load { ids, _binds: std::marker::PhantomData }.load(conn)?;
     let mut rows: std::collections::HashMap<Uuid, Loaded> =
@@ -116,29 +122,49 @@ fn load(
     let (mut stale, mut not_loaded) = (Vec::new(), Vec::new());
     for lease in leases {
         match rows.remove(&lease.subject()) {
-            Some(row) if row.0.4 == Status::Created.as_str() => match notification(keyring, row) {
-                Ok(notification) => claims.claimed.push(Claimed { lease, notification }),
-                Err(Unreadable) => claims.unreadable.push(lease),
-            },
             // Finished by other means.
-            Some(_) => stale.push(lease),
+            Some(row) if row.0.4 != Status::Created.as_str() => stale.push(lease),
+            Some(_) if lease.lapsed() => fail(lease, lost()),
+            Some(row) => match notification(keyring, row) {
+                Ok(notification) => claims.claimed.push(Claimed { lease, notification }),
+                Err(Unreadable) => fail(lease, unreadable()),
+            },
             None => not_loaded.push(lease),
         }
     }
     // Dropped by retention; or there, but its template or service is not: then it stays due until that is settled.
     let gone = unknown_among(conn, not_loaded.iter().map(Lease::subject).collect())?;
     for lease in not_loaded {
-        if gone.contains(&lease.subject()) { stale.push(lease) } else { claims.unreadable.push(lease) }
+        if gone.contains(&lease.subject()) { stale.push(lease) } else { fail(lease, unreadable()) }
     }
     due::finish(conn, &stale)?;
     Ok(())
 }
 
+/// An attempt that ended before it began.
+fn unsent(lease: Lease, failure: SendFailure, at: DateTime<Utc>) -> Settlement {
+    let outcome = Outcome::Failed(failure);
+    Settlement {
+        lease,
+        attempt: Attempt { provider: None, took: Duration::ZERO, billable_units: 0, outcome },
+        at,
+    }
+}
+
+/// See [`Lease::lapsed`].
+fn lost() -> SendFailure {
+    SendFailure::Transient("whoever was sending it did not say in time what came of it".into())
+}
+
+fn unreadable() -> SendFailure {
+    SendFailure::Misconfigured("the personalisation, the template or the service cannot be read".into())
+}
+
 struct Unreadable;
 
 fn notification(keyring: &Keyring, row: Loaded) -> Result<Notification, Unreadable> {
-    let ((id, service_id, channel, key_type, _), recipient, template, service, created_at) = row;
-    let (recipient, normalised_recipient, international, sender, sealed, unsubscribe_url) = recipient;
+    let ((id, service_id, channel, key_type, _), recipient, links, template, service, created_at) = row;
+    let (recipient, normalised_recipient, international, sender, sealed) = recipient;
     let personalisation = match sealed {
         Some(sealed) => {
             let json = keyring.open(id, &sealed).map_err(|_| Unreadable)?;
@@ -159,7 +185,8 @@ fn notification(keyring: &Keyring, row: Loaded) -> Result<Notification, Unreadab
         subject: template.0,
         content: template.1,
         personalisation,
-        unsubscribe_url,
+        unsubscribe_url: links.0,
+        unsubscribe_page_url: links.1,
         service: Sender { active, name, prefix_sms, email_local_part },
         created_at,
     })
@@ -240,7 +267,8 @@ statement! {
 }
 
 /// Writes down what came of a handful, in one transaction: statuses, attempts, due rows. Answers what is to be woken now
-/// (receipts made up for test keys).
+/// (receipts made up for test keys). What the database refuses ends as `technical-failure`: otherwise it would be sent again
+/// at every step of the ladder.
 ///
 /// # Errors
 /// When a query fails; then nothing is written, or nobody knows (a connection lost during the commit). Try again for as long
@@ -250,45 +278,44 @@ pub fn settle(
     settlements: &[Settlement],
     policy: &RetryPolicy,
 ) -> QueryResult<Vec<WakeUp>> {
-    conn.transaction(|conn| {
-        record_attempts(conn, settlements)?;
-        let (mut handed_over, mut given_up, mut later, mut simulated) = (vec![], vec![], vec![], vec![]);
-        for settlement @ Settlement { lease, attempt, at } in settlements {
-            match &attempt.outcome {
-                Outcome::HandedOver { status, provider_reference, simulated_receipt } => {
-                    if let Some(words) = simulated_receipt.clone() {
-                        simulated.push(receipt::NewReceipt {
-                            id: ReceiptId::new(*at),
-                            words,
-                            received_at: *at,
-                        });
-                    }
-                    handed_over.push((settlement, *status, provider_reference.as_deref()));
-                }
-                Outcome::Refused(_) => given_up.push(settlement),
-                Outcome::Failed(failure) => match policy.after(lease.failures(), failure) {
-                    Next::Retry { after, failures } => {
-                        let due_at = *at + TimeDelta::from_std(after).unwrap_or(TimeDelta::MAX);
-                        later.push(Later { lease, due_at, failures });
-                    }
-                    Next::GiveUp => given_up.push(settlement),
-                },
-            }
-        }
-        hand_over(conn, handed_over)?;
-        give_up(conn, &given_up)?;
-        due::postpone(conn, &later)?;
-        let stored = receipt::store(conn, &simulated)?;
-        Ok(stored.into_iter().flatten().collect())
+    let write = |conn: &mut PgConnection, settlements: &[Settlement]| write(conn, settlements, policy);
+    handful::write(conn, settlements, &write, &|conn, settlement, error| {
+        let id = settlement.lease.subject();
+        tracing::error!(%id, %error, "what came of a delivery cannot be written down: technical-failure");
+        give_up(conn, &[settlement])
     })
 }
 
-/// Ends as `technical-failure` what [`settle`] cannot write down, ever: otherwise it would be sent again after every lease.
-///
-/// # Errors
-/// When a query fails; then nothing is written.
-pub fn abandon(conn: &mut PgConnection, settlement: &Settlement) -> QueryResult<()> {
-    conn.transaction(|conn| give_up(conn, &[settlement]))
+fn write(
+    conn: &mut PgConnection,
+    settlements: &[Settlement],
+    policy: &RetryPolicy,
+) -> QueryResult<Vec<WakeUp>> {
+    record_attempts(conn, settlements)?;
+    let (mut handed_over, mut given_up, mut later, mut simulated) = (vec![], vec![], vec![], vec![]);
+    for settlement @ Settlement { lease, attempt, at } in settlements {
+        match &attempt.outcome {
+            Outcome::HandedOver { status, provider_reference, simulated_receipt } => {
+                if let Some(words) = simulated_receipt.clone() {
+                    let id = ReceiptId::new(*at);
+                    simulated.push(receipt::NewReceipt { id, words, received_at: *at });
+                }
+                handed_over.push((settlement, *status, provider_reference.as_deref()));
+            }
+            Outcome::Refused(_) => given_up.push(settlement),
+            Outcome::Failed(failure) => match policy.after(lease.failures(), failure) {
+                Next::Retry { after, failures } => {
+                    later.push(Later { lease, due_at: due::later(*at, lease.apart(after)), failures });
+                }
+                Next::GiveUp => given_up.push(settlement),
+            },
+        }
+    }
+    hand_over(conn, handed_over)?;
+    give_up(conn, &given_up)?;
+    due::postpone(conn, &later)?;
+    let stored = receipt::store(conn, &simulated)?;
+    Ok(stored.into_iter().flatten().collect())
 }
 
 /// The provider has it, whoever holds the lease by now: the row says so in any case.

@@ -12,9 +12,17 @@
 //!                            lease null                lease = token
 //!                               ▲                         │ │
 //!                               │   settle: failed        │ │  nothing for the length of the lease (a dead worker):
-//!                               └─────────────────────────┘ │  due_at has come, whoever is woken claims it
-//!                                due_at = now + ladder      └──────────────────────────────────────────►  waiting
+//!                               └─────────────────────────┘ │  due_at has come, whoever is woken claims it: the lease
+//!                                due_at = now + ladder      └──────────────────────────────────────────►  leased, lapsed
 //! ```
+//!
+//! **A lapsed lease is a failed attempt.** Nobody knows what came of it, so the next holder sends nothing: it settles the row
+//! as a failure, one step of the ladder, like any other ([`Lease::lapsed`]). A message that kills every worker that touches
+//! it therefore ends as `technical-failure` when the ladder does. Two more things follow. A holder who is late (the database
+//! was away for longer than the lease) gets the first step's ten seconds to write down a yes that it has had; what it has
+//! written is found by the next claim, and not sent again. And since whatever killed a worker was in hand together with
+//! hundreds of others, what was lost together comes back apart ([`Lease::apart`]), so that it does not take the same
+//! neighbours along at every step.
 //!
 //! Two times, because they answer two questions:
 //! - `due_at`: from when on may it be claimed? A claim moves it forward by the lease, in one UPDATE, so two workers, or a
@@ -27,9 +35,9 @@
 //! whose time has come".
 //!
 //! What this does not promise: a worker that dies between the provider's yes and our settle leaves a row that is sent again
-//! when its lease ends, unless it is a text whose receipt has arrived by then (an e-mail's receipt waits for the hand-over to
-//! be written down). A database that stays away until the lease has ended comes to the same. That is the one case of a
-//! double send.
+//! a step of the ladder after its lease has ended, unless it is a text whose receipt has arrived by then (an e-mail's receipt
+//! waits for the hand-over to be written down). A database that stays away from its settle for as long comes to the same.
+//! That is the one case of a double send.
 
 use std::time::Duration;
 
@@ -54,7 +62,9 @@ pub const CLOCKS_APART: Duration = Duration::from_secs(5);
 pub struct Lease {
     subject: Uuid,
     token: Uuid,
+    until: DateTime<Utc>,
     failures: u16,
+    lapsed: bool,
 }
 
 impl Lease {
@@ -68,6 +78,26 @@ impl Lease {
     #[must_use]
     pub fn failures(&self) -> u16 {
         self.failures
+    }
+
+    /// When somebody else may claim it.
+    #[must_use]
+    pub fn until(&self) -> DateTime<Utc> {
+        self.until
+    }
+
+    /// Whoever held it before said nothing for the length of the lease: dead, cut off, or very late. That was a failed attempt.
+    #[must_use]
+    pub fn lapsed(&self) -> bool {
+        self.lapsed
+    }
+
+    /// How long it waits when the ladder says `after`: so long; and when it [`lapsed`](Self::lapsed), up to as long again,
+    /// by chance, but always the same. The chance is in the random bytes of the id, another one for each step.
+    #[must_use]
+    pub fn apart(&self, after: Duration) -> Duration {
+        let chance = self.subject.as_bytes()[15 - usize::from(self.failures % 7)];
+        if self.lapsed { after + after * u32::from(chance) / 256 } else { after }
     }
 }
 
@@ -86,12 +116,12 @@ statement! {
         now: DateTime<Utc> => sql::Timestamptz,
         until: DateTime<Utc> => sql::Timestamptz,
         token: Uuid => sql::Uuid,
-    } -> (sql::Uuid, sql::SmallInt),
+    } -> (sql::Uuid, sql::SmallInt, sql::Bool),
     // SKIP LOCKED: whoever has the row locked is claiming or settling it, and waiting for them would only prove them first.
-    "WITH free AS (SELECT subject_id FROM due
+    "WITH free AS (SELECT subject_id, lease IS NOT NULL AS lapsed FROM due
        WHERE subject_id = ANY(?) AND kind::text = ANY(?) AND due_at <= ? ORDER BY subject_id FOR UPDATE SKIP LOCKED)
      UPDATE due SET due_at = ?, lease = ? FROM free WHERE due.subject_id = free.subject_id
-     RETURNING due.subject_id, due.failures"
+     RETURNING due.subject_id, due.failures, free.lapsed"
 }
 
 /// Takes what is due among `subjects` for the length of `lease`.
@@ -105,19 +135,24 @@ pub fn claim(
     now: DateTime<Utc>,
     lease: Duration,
 ) -> QueryResult<Claims> {
-    let token = Uuid::new_v4();
-    let taken: Vec<(Uuid, i16)> = Claim {
+    let (token, until) = (Uuid::new_v4(), later(now, lease));
+    let taken: Vec<(Uuid, i16, bool)> = Claim {
         subjects,
         kinds: kinds.iter().map(|kind| kind.as_str()).collect(),
         now,
-        until: later(now, lease),
+        until,
         token,
         _binds: std::marker::PhantomData,
     }
     .load(conn)?;
-    let not_due = subjects.iter().copied().filter(|id| !taken.iter().any(|(t, _)| t == id)).collect();
-    let lease =
-        |(subject, failures): (Uuid, i16)| Lease { subject, token, failures: failures.unsigned_abs() };
+    let not_due = subjects.iter().copied().filter(|id| !taken.iter().any(|(t, ..)| t == id)).collect();
+    let lease = |(subject, failures, lapsed): (Uuid, i16, bool)| Lease {
+        subject,
+        token,
+        until,
+        failures: failures.unsigned_abs(),
+        lapsed,
+    };
     Ok(Claims { leases: taken.into_iter().map(lease).collect(), not_due })
 }
 
@@ -308,7 +343,7 @@ pub fn find(conn: &mut PgConnection, subject: Uuid) -> QueryResult<Option<DueRow
     Ok(row.map(|(due_at, wake_at, failures, leased)| DueRow { due_at, wake_at, failures, leased }))
 }
 
-fn later(now: DateTime<Utc>, by: Duration) -> DateTime<Utc> {
+pub(crate) fn later(now: DateTime<Utc>, by: Duration) -> DateTime<Utc> {
     now + TimeDelta::from_std(by).unwrap_or(TimeDelta::MAX)
 }
 

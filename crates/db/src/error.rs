@@ -23,25 +23,24 @@ impl DbError {
             Self::Panicked(_) => false,
         }
     }
+}
 
-    /// The values themselves were refused: asking again with the same ones is in vain, whatever else changes.
-    #[must_use]
-    pub fn is_refused(&self) -> bool {
-        use diesel::result::{DatabaseErrorKind as Kind, Error};
-        match self {
-            Self::Query { source: Error::SerializationError(_), .. } => true,
-            Self::Query { source: Error::DatabaseError(kind, info), .. } => match kind {
-                Kind::CheckViolation
-                | Kind::ForeignKeyViolation
-                | Kind::NotNullViolation
-                | Kind::UniqueViolation
-                | Kind::ExclusionViolation
-                | Kind::RestrictViolation => true,
-                // "invalid byte sequence", "invalid input value for enum".
-                _ => info.message().starts_with("invalid "),
-            },
-            _ => false,
-        }
+/// The values themselves were refused: asking again with the same ones is in vain, whatever else changes.
+pub(crate) fn is_refused(error: &diesel::result::Error) -> bool {
+    use diesel::result::{DatabaseErrorKind as Kind, Error};
+    match error {
+        Error::SerializationError(_) => true,
+        Error::DatabaseError(kind, info) => match kind {
+            Kind::CheckViolation
+            | Kind::ForeignKeyViolation
+            | Kind::NotNullViolation
+            | Kind::UniqueViolation
+            | Kind::ExclusionViolation
+            | Kind::RestrictViolation => true,
+            // "invalid byte sequence", "invalid input value for enum".
+            _ => info.message().starts_with("invalid "),
+        },
+        _ => false,
     }
 }
 

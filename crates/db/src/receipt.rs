@@ -21,6 +21,7 @@ use uuid::Uuid;
 use crate::{
     due::{self, Later, Lease, REWAKE_AFTER},
     group_writer::GroupWriter,
+    handful,
     pool::Config,
     statement::statement,
 };
@@ -96,7 +97,7 @@ pub struct ClaimedReceipt {
     pub lease: Lease,
     pub words: ReceiptWords,
     pub received_at: DateTime<Utc>,
-    /// None: there is no such notification.
+    /// None: there is no such notification, or this provider does not carry what it is.
     pub notification: Option<Standing>,
 }
 
@@ -171,8 +172,8 @@ pub fn claim(
         let standing: Vec<StandingRow> = LoadStanding { ids, _binds: std::marker::PhantomData }.load(conn)?;
         let standing = standing.into_iter().map(standing_of).collect::<QueryResult<Vec<_>>>()?;
         for receipt in &mut claimed {
-            let id = receipt.words.notification_id();
-            receipt.notification = standing.iter().find(|s| Some(s.id) == id).cloned();
+            let meant = (receipt.words.notification_id(), receipt.words.provider.channel());
+            receipt.notification = standing.iter().find(|s| (Some(s.id), s.channel) == meant).cloned();
         }
         Ok(claimed)
     })
@@ -244,43 +245,61 @@ statement! {
      FROM (SELECT u.*, x.at FROM UNNEST(?, ?) AS u (id, effect), (SELECT ?::timestamptz) AS x (at)) AS t WHERE r.id = t.id"
 }
 
-/// Writes down what a handful of receipts did, in one transaction. Answers the notifications whose status changed.
+/// Writes down what a handful of receipts did, in one transaction. Answers the notifications whose status changed. A receipt
+/// that the database refuses changes nothing.
 ///
 /// # Errors
-/// When a query fails; then nothing is written, and the work is done again when the leases end.
+/// When a query fails; then nothing is written, and the leases run out.
 pub fn apply(
     conn: &mut PgConnection,
     receipts: &[(ClaimedReceipt, Effect)],
     now: DateTime<Utc>,
 ) -> QueryResult<Vec<NotificationId>> {
-    conn.transaction(|conn| {
-        let (mut changes, mut done, mut later) = (Vec::new(), Vec::new(), Vec::new());
-        for (receipt, effect) in receipts {
-            let lease = &receipt.lease;
-            match (effect, &receipt.notification) {
-                (Effect::Change { to }, Some(standing)) if allowed(standing, *to) => {
-                    changes.push((receipt, standing, *to));
-                }
-                (Effect::Change { .. }, _) => done.push((lease, "duplicate")),
-                (Effect::Nothing(why), _) => done.push((lease, *why)),
-                (Effect::Later { due_at, failures }, _) => {
-                    later.push(Later { lease, due_at: *due_at, failures: *failures });
-                }
+    let write = |conn: &mut PgConnection, receipts: &[_]| write(conn, receipts, now);
+    handful::write(conn, receipts, &write, &|conn, (receipt, _), error| {
+        let id = receipt.lease.subject();
+        tracing::error!(receipt = %id, %error, "what a receipt says cannot be written down: it changes nothing");
+        done_with(conn, &[(&receipt.lease, "refused by the database")], now)
+    })
+}
+
+fn write(
+    conn: &mut PgConnection,
+    receipts: &[(ClaimedReceipt, Effect)],
+    now: DateTime<Utc>,
+) -> QueryResult<Vec<NotificationId>> {
+    let (mut changes, mut done, mut later) = (Vec::new(), Vec::new(), Vec::new());
+    for (receipt, effect) in receipts {
+        let lease = &receipt.lease;
+        match (effect, &receipt.notification) {
+            (Effect::Change { to }, Some(standing)) if allowed(standing, *to) => {
+                changes.push((receipt, standing, *to));
+            }
+            (Effect::Change { .. }, _) => done.push((lease, "duplicate")),
+            (Effect::Nothing(why), _) => done.push((lease, *why)),
+            (Effect::Later { due_at, failures }, _) => {
+                later.push(Later { lease, due_at: *due_at, failures: *failures });
             }
         }
-        let changed = change(conn, &changes, now)?;
-        let (took, moved): (Vec<_>, Vec<_>) = changes.iter().partition(|c| changed.contains(&c.1.id));
-        done.extend(took.iter().map(|(receipt, _, to)| (&receipt.lease, to.as_str())));
-        later.extend(soon(moved.iter().map(|(receipt, ..)| &receipt.lease), now));
-        due::postpone(conn, &later)?;
-        if !done.is_empty() {
-            let ids = done.iter().map(|(lease, _)| lease.subject()).collect();
-            let effects = done.iter().map(|(_, effect)| *effect).collect();
-            Note { ids, effects, at: now, _binds: std::marker::PhantomData }.execute(conn)?;
-            due::finish(conn, done.iter().map(|(lease, _)| *lease))?;
-        }
-        Ok(changed)
-    })
+    }
+    let changed = change(conn, &changes, now)?;
+    let (took, moved): (Vec<_>, Vec<_>) = changes.iter().partition(|c| changed.contains(&c.1.id));
+    done.extend(took.iter().map(|(receipt, _, to)| (&receipt.lease, to.as_str())));
+    later.extend(soon(moved.iter().map(|(receipt, ..)| &receipt.lease), now));
+    due::postpone(conn, &later)?;
+    done_with(conn, &done, now)?;
+    Ok(changed)
+}
+
+fn done_with(conn: &mut PgConnection, done: &[(&Lease, &str)], now: DateTime<Utc>) -> QueryResult<()> {
+    if done.is_empty() {
+        return Ok(());
+    }
+    let ids = done.iter().map(|(lease, _)| lease.subject()).collect();
+    let effects = done.iter().map(|(_, effect)| *effect).collect();
+    Note { ids, effects, at: now, _binds: std::marker::PhantomData }.execute(conn)?;
+    due::finish(conn, done.iter().map(|(lease, _)| *lease))?;
+    Ok(())
 }
 
 /// The transition table's word on it.

@@ -110,6 +110,17 @@ words! {
     }
 }
 
+impl ProviderId {
+    /// What it carries.
+    #[must_use]
+    pub const fn channel(self) -> Channel {
+        match self {
+            Self::Mmg | Self::Firetext => Channel::Sms,
+            Self::Smtp => Channel::Email,
+        }
+    }
+}
+
 impl Status {
     /// No further change is expected; `completed_at` of the public API is set.
     #[must_use]

@@ -47,6 +47,15 @@ impl Bench {
             .pop()
     }
 
+    /// A claim after one that was never settled: puts it back, one step further; whether there was anything to put back.
+    fn take_over(&mut self, id: NotificationId) -> bool {
+        let now = self.clock.now();
+        let claims = db::delivery::claim(&mut self.conn, &keyring(), &[id.0], now, LEASE).unwrap();
+        assert_eq!(claims.claimed.len(), 0, "what was lost is not sent by the one who finds it");
+        db::delivery::settle(&mut self.conn, &claims.failed, &RetryPolicy::default()).unwrap();
+        !claims.failed.is_empty()
+    }
+
     fn settle(&mut self, claimed: Claimed, outcome: Outcome) -> Vec<domain::wakeup::WakeUp> {
         let attempt = Attempt {
             provider: Some(ProviderId::Mmg),
@@ -174,11 +183,60 @@ fn the_second_of_two_holders_cannot_give_up_for_the_first() {
     let id = bench.accept(Channel::Sms);
     let slow = bench.claim(id).unwrap();
     bench.clock.advance(TimeDelta::seconds(60));
+    assert!(bench.take_over(id));
+    bench.clock.advance(TimeDelta::seconds(20));
     let current = bench.claim(id).unwrap();
     bench.settle(slow, Outcome::Failed(SendFailure::Rejected("late".into())));
     assert_eq!(bench.status(id), Status::Created);
     bench.settle(current, handed_over(Status::Sending));
     assert_eq!(bench.status(id), Status::Sending);
+    bench.balanced();
+}
+
+/// A message that kills whoever touches it (an abort, out of memory) never gets as far as a settle.
+#[test]
+fn a_message_that_no_worker_lives_to_settle_ends_as_technical_failure() {
+    let mut bench = Bench::new();
+    let id = bench.accept(Channel::Sms);
+    for (step, delay) in [10, 60, 300, 3600, 14_400].into_iter().enumerate() {
+        drop(bench.claim(id).unwrap());
+        bench.clock.advance(TimeDelta::seconds(60));
+        assert!(bench.take_over(id));
+        let due = db::due::find(&mut bench.conn, id.0).unwrap().unwrap();
+        assert_eq!(
+            (usize::try_from(due.failures).unwrap(), due.leased),
+            (step + 1, false),
+            "exactly one step"
+        );
+        let wait = (due.due_at - bench.clock.now()).num_seconds();
+        assert!((delay..=2 * delay).contains(&wait), "{wait} s after {delay} s");
+        bench.balanced();
+        bench.clock.advance(TimeDelta::seconds(2 * delay));
+        assert_eq!(bench.status(id), Status::Created);
+    }
+    drop(bench.claim(id).unwrap());
+    bench.clock.advance(TimeDelta::seconds(60));
+    assert!(bench.take_over(id));
+    assert_eq!(bench.status(id), Status::TechnicalFailure, "the sixth attempt was the last");
+    let attempts = db::story::of(&mut bench.conn, id).unwrap().unwrap().attempts;
+    assert_eq!((attempts.len(), attempts[0].outcome.as_str()), (6, "transient"));
+    bench.balanced();
+}
+
+/// The database was away for longer than the lease: the one who had the provider's yes writes it down before it is sent again.
+#[test]
+fn a_yes_that_is_written_down_late_is_not_sent_again() {
+    let mut bench = Bench::new();
+    let id = bench.accept(Channel::Email);
+    let late = bench.claim(id).unwrap();
+    bench.clock.advance(TimeDelta::seconds(60));
+    assert!(bench.take_over(id));
+    bench.settle(late, handed_over(Status::Sending));
+    assert_eq!(bench.status(id), Status::Sending);
+    bench.clock.advance(TimeDelta::seconds(20));
+    assert!(!bench.take_over(id) && bench.claim(id).is_none());
+    assert_eq!(bench.status(id), Status::Sending);
+    assert!(db::due::find(&mut bench.conn, id.0).unwrap().is_none(), "done with on the spot");
     bench.balanced();
 }
 
@@ -213,7 +271,9 @@ fn personalisation_sealed_with_a_lost_key_is_unreadable_and_no_panic() {
     let id = bench.accept(Channel::Email);
     let other = "9:ffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff".parse().unwrap();
     let claims = db::delivery::claim(&mut bench.conn, &other, &[id.0], bench.clock.now(), LEASE).unwrap();
-    assert_eq!((claims.claimed.len(), claims.unreadable.len()), (0, 1));
+    assert_eq!((claims.claimed.len(), claims.failed.len()), (0, 1));
+    let outcome = &claims.failed[0].attempt.outcome;
+    assert!(matches!(outcome, Outcome::Failed(SendFailure::Misconfigured(_))), "{outcome:?}");
 }
 
 /// A team that stores its own rows may get them wrong; whatever is `created` stays due until it is settled.
@@ -224,7 +284,7 @@ fn a_row_of_no_known_template_is_unreadable_and_not_forgotten() {
     let sql = "UPDATE notifications SET template_version = 99";
     diesel::RunQueryDsl::execute(diesel::sql_query(sql), &mut bench.conn).unwrap();
     let claims = db::delivery::claim(&mut bench.conn, &keyring(), &[id.0], bench.clock.now(), LEASE).unwrap();
-    assert_eq!((claims.claimed.len(), claims.unreadable.len()), (0, 1));
+    assert_eq!((claims.claimed.len(), claims.failed.len()), (0, 1));
     bench.balanced();
 }
 

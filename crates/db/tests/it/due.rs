@@ -32,12 +32,14 @@ fn a_claim_excludes_everybody_else_until_the_lease_ends() {
     let ids = stored(&mut conn, &clock, 3, true);
     let first = db::due::claim(&mut conn, &Kind::DELIVERIES, &ids, clock.now(), LEASE).unwrap();
     assert_eq!((first.leases.len(), first.not_due.len()), (3, 0));
+    assert!(first.leases.iter().all(|lease| !lease.lapsed() && lease.until() == clock.now() + LEASE));
     clock.advance(TimeDelta::seconds(59));
     let second = db::due::claim(&mut conn, &Kind::DELIVERIES, &ids, clock.now(), LEASE).unwrap();
     assert_eq!((second.leases.len(), second.not_due.len()), (0, 3));
     clock.advance(TimeDelta::seconds(1));
     let third = db::due::claim(&mut conn, &Kind::DELIVERIES, &ids, clock.now(), LEASE).unwrap();
     assert_eq!(third.leases.len(), 3, "the first worker is dead");
+    assert!(third.leases.iter().all(db::due::Lease::lapsed));
     // The first one comes back from the dead: its leases are worth nothing.
     assert!(db::due::finish(&mut conn, &first.leases).unwrap().is_empty());
     assert_eq!(db::due::finish(&mut conn, &third.leases).unwrap().len(), 3);
@@ -157,6 +159,28 @@ fn pages_of_the_sweep_end() {
         (swept.wake.len(), swept.more)
     };
     assert_eq!([page(), page(), page()], [(10, true), (10, true), (5, false)]);
+}
+
+/// Whatever killed a worker was in hand together with hundreds of others: if they came back together, it would take them all
+/// along, six times.
+#[test]
+fn what_was_lost_together_comes_back_apart() {
+    let database = TestDatabase::new();
+    let (mut conn, clock) = (database.connect(), clock());
+    let ids = stored(&mut conn, &clock, 200, true);
+    let step = Duration::from_secs(300);
+    let mut waits = || -> Vec<Duration> {
+        let claims = db::due::claim(&mut conn, &Kind::DELIVERIES, &ids, clock.now(), LEASE).unwrap();
+        clock.advance(TimeDelta::from_std(LEASE).unwrap());
+        claims.leases.iter().map(|lease| lease.apart(step)).collect()
+    };
+    assert_eq!(waits(), [step; 200], "claimed for the first time");
+    let lost = waits();
+    assert!(lost.iter().all(|wait| (step..step * 2).contains(wait)), "{lost:?}");
+    for second in (300..600).step_by(10).map(Duration::from_secs) {
+        let together = lost.iter().filter(|wait| (second..second + Duration::from_secs(10)).contains(wait));
+        assert!(together.count() < 40, "{lost:?}");
+    }
 }
 
 /// Two workers with the same messages in hand each hold some rows that the other one asks for: whoever waits there, waits in

@@ -122,3 +122,49 @@ fn a_receipt_for_nobody_is_kept_and_done_with() {
     db::receipt::apply(&mut conn, &effects, clock.now()).unwrap();
     assert_eq!(db::audit::audit(&mut conn).unwrap().receipts_waiting, 0);
 }
+
+/// A receipt finds its notification by an id that anybody may have seen: that of an e-mail in a text's receipt changes nothing.
+#[test]
+fn a_provider_is_heard_only_on_what_it_carries() {
+    let database = TestDatabase::new();
+    let (mut conn, clock) = (database.connect(), Clock::manual(Clock::System.now()));
+    let sample = testkit::sample(&mut conn, clock.now());
+    for (channel, provider, heard) in [
+        (Channel::Sms, ProviderId::Firetext, true),
+        (Channel::Sms, ProviderId::Mmg, true),
+        (Channel::Sms, ProviderId::Smtp, false),
+        (Channel::Email, ProviderId::Smtp, true),
+        (Channel::Email, ProviderId::Mmg, false),
+        (Channel::Email, ProviderId::Firetext, false),
+    ] {
+        let new = testkit::notification(&sample, channel, clock.now());
+        let mut receipt = firetext(&new.id.to_string(), "0", None, &clock);
+        receipt.words.provider = provider;
+        db::intake::store(&mut conn, &[new]).unwrap();
+        let ids = store(&mut conn, &[receipt]);
+        let claimed = db::receipt::claim(&mut conn, &[ids[0].unwrap()], clock.now(), LEASE).unwrap();
+        assert_eq!(claimed[0].notification.is_some(), heard, "{provider} on {channel}");
+    }
+}
+
+/// Its neighbours would otherwise come back with it after every lease, and never be applied.
+#[test]
+fn a_receipt_that_cannot_be_stored_takes_no_neighbour_along() {
+    let database = TestDatabase::new();
+    let (mut conn, clock) = (database.connect(), Clock::manual(Clock::System.now()));
+    let ids: Vec<_> = (0..5).map(|_| accepted(&mut conn, &clock)).collect();
+    let poisoned = ids[2];
+    database
+        .execute(&format!("ALTER TABLE notifications ADD CHECK (id <> '{poisoned}' OR status = 'created')"));
+    let new: Vec<_> = ids.iter().map(|id| firetext(&id.to_string(), "0", None, &clock)).collect();
+    let woken: Vec<Uuid> = store(&mut conn, &new).into_iter().flatten().collect();
+    let claimed = db::receipt::claim(&mut conn, &woken, clock.now(), LEASE).unwrap();
+    let effects =
+        claimed.into_iter().map(|r| (r, Effect::Change { to: Status::Delivered })).collect::<Vec<_>>();
+    let changed = db::receipt::apply(&mut conn, &effects, clock.now()).unwrap();
+    assert_eq!((changed.len(), changed.contains(&poisoned)), (4, false));
+    let story = db::story::of(&mut conn, poisoned).unwrap().unwrap();
+    assert_eq!(story.notification.status, Status::Created);
+    assert_eq!(story.receipts[0].effect.as_deref(), Some("refused by the database"));
+    assert_eq!(db::audit::audit(&mut conn).unwrap().receipts_waiting, 0);
+}
