@@ -7,10 +7,8 @@ use std::borrow::Cow;
 
 use actix_web::{
     HttpRequest, HttpResponse,
-    http::header::AUTHORIZATION,
     web::{Bytes, Data, Payload},
 };
-use base64::{Engine, prelude::BASE64_STANDARD};
 use db::receipt::NewReceipt;
 use domain::{id::ReceiptId, receipt::ReceiptWords};
 use provider::BadReceipt;
@@ -18,6 +16,7 @@ use serde_json::json;
 
 use crate::{
     App,
+    auth::Credentials,
     body::{self, Limits},
     error::{PlainError, Problem},
 };
@@ -49,7 +48,7 @@ pub(crate) async fn ses(
     app: Data<App>,
 ) -> Result<HttpResponse, PlainError> {
     let body = read(&app, &request, payload).await?;
-    store(&app, app.providers.read_email_receipt(json(&body).as_bytes())).await
+    store(&app, app.delivery.providers.read_email_receipt(json(&body).as_bytes())).await
 }
 
 async fn read(app: &App, request: &HttpRequest, payload: Payload) -> Result<Bytes, Problem> {
@@ -60,7 +59,7 @@ async fn read(app: &App, request: &HttpRequest, payload: Payload) -> Result<Byte
 }
 
 /// What can be read in no encoding is no JSON, and is refused as such by whoever reads it next.
-fn json(body: &[u8]) -> Cow<'_, str> {
+pub(crate) fn json(body: &[u8]) -> Cow<'_, str> {
     body::text(body).unwrap_or_default()
 }
 
@@ -76,15 +75,5 @@ fn is_welcome(app: &App, request: &HttpRequest) -> bool {
     if user.is_empty() {
         return true;
     }
-    let credentials = request.headers().get(AUTHORIZATION).and_then(|value| {
-        let (scheme, credentials) = value.to_str().ok()?.split_once(' ')?;
-        let credentials = BASE64_STANDARD.decode(credentials.trim()).ok()?;
-        scheme.eq_ignore_ascii_case("basic").then_some(credentials)
-    });
-    credentials.is_some_and(|given| equal(&given, format!("{user}:{password}").as_bytes()))
-}
-
-/// Takes as long for a wrong first byte as for a wrong last one.
-fn equal(a: &[u8], b: &[u8]) -> bool {
-    a.len() == b.len() && a.iter().zip(b).fold(0, |difference, (a, b)| difference | (a ^ b)) == 0
+    Credentials::of(request.headers()).is_some_and(|given| given.are(user, password))
 }

@@ -4,10 +4,14 @@ use std::{sync::Arc, time::Duration};
 
 use broker::{Consumer, Incoming, ParkReason};
 use chrono::{DateTime, TimeDelta, Utc};
-use db::receipt::{ClaimedReceipt, Effect, Standing};
+use db::{
+    due::Lease,
+    receipt::{ClaimedReceipt, Effect, Standing},
+};
+use delivery::Delivery;
 use domain::{
     phone,
-    retry::{Next, SendFailure},
+    retry::{Next, RetryPolicy, SendFailure},
     status::{Channel, Status},
     wakeup::Kind,
 };
@@ -48,56 +52,73 @@ async fn run(worker: Worker, mut consumer: Consumer) -> Result<(), service::Erro
 
 /// Claims, weighs and applies in one visit to the database: nothing outside of it is asked in between.
 async fn apply(worker: &Worker, ids: Vec<uuid::Uuid>) -> Result<(), db::DbError> {
-    let (now, lease, policy) = (worker.clock.now(), worker.config.lease, Arc::clone(&worker.policy));
+    let Delivery { db, policy, clock, lease, .. } = &worker.delivery;
+    let (now, lease, policy) = (clock.now(), *lease, Arc::clone(policy));
     let weigh = move |receipt: ClaimedReceipt| {
-        let failures = receipt.lease.failures();
-        let later = |why: &str| match policy.after(failures, &SendFailure::Transient(why.into())) {
-            Next::Retry { after, failures } => Some((after, failures)),
-            Next::GiveUp => None,
-        };
-        let effect = weigh(&receipt, now, later);
+        let effect = weigh(&receipt, now, &policy);
         (receipt, effect)
     };
-    worker
-        .db
-        .run("receipt.apply", move |conn| {
-            let claimed = db::receipt::claim(conn, &ids, now, lease)?;
-            let effects: Vec<_> = claimed.into_iter().map(weigh).collect();
-            db::receipt::apply(conn, &effects, now)
-        })
-        .await?;
+    db.run("receipt.apply", move |conn| {
+        let claimed = db::receipt::claim(conn, &ids, now, lease)?;
+        let effects: Vec<_> = claimed.into_iter().map(weigh).collect();
+        db::receipt::apply(conn, &effects, now)
+    })
+    .await?;
     Ok(())
 }
 
 /// What a receipt does to the notification as it stands.
-fn weigh(
-    receipt: &ClaimedReceipt,
-    now: DateTime<Utc>,
-    later: impl Fn(&str) -> Option<(Duration, u16)>,
-) -> Effect {
+fn weigh(receipt: &ClaimedReceipt, now: DateTime<Utc>, policy: &RetryPolicy) -> Effect {
     let id = receipt.lease.subject();
+    if receipt.lease.lapsed() {
+        return later(&receipt.lease, now, policy, "no worker lived to apply it");
+    }
     let Some(standing) = &receipt.notification else {
         tracing::warn!(receipt = %id, provider = %receipt.words.provider, "a receipt for no notification of ours");
         return Effect::Nothing("unknown notification");
     };
     // It outran our own settle: an e-mail's receipts change what is `sending` or `pending` only.
     if standing.channel == Channel::Email && standing.status == Status::Created {
-        return match later("the hand-over is not written down yet") {
-            Some((after, failures)) => {
-                Effect::Later { due_at: now + TimeDelta::from_std(after).unwrap_or(TimeDelta::MAX), failures }
-            }
-            None => Effect::Nothing("never handed over"),
-        };
+        return later(&receipt.lease, now, policy, "never handed over");
     }
     if without_handset_receipts(standing) {
         return Effect::Nothing("the country gives no receipts from handsets");
     }
     let meaning = provider::meaning(&receipt.words, standing.status, standing.sent_by);
     if meaning.unknown {
-        let (status, detail) = (&receipt.words.status, &receipt.words.detail);
-        tracing::error!(receipt = %id, provider = %receipt.words.provider, status, ?detail, "an unknown receipt");
+        let status = loggable(&receipt.words.status);
+        let detail = receipt.words.detail.as_deref().map(loggable);
+        tracing::error!(receipt = %id, provider = %receipt.words.provider, status, detail, "an unknown receipt");
     }
     meaning.status.map_or(Effect::Nothing("changes no status"), |to| Effect::Change { to })
+}
+
+/// One more step of the ladder; after the last one the receipt does nothing, and `why`.
+fn later(lease: &Lease, now: DateTime<Utc>, policy: &RetryPolicy, why: &'static str) -> Effect {
+    match policy.after(lease.failures(), &SendFailure::Transient(why.into())) {
+        Next::Retry { after, failures } => {
+            let wait = TimeDelta::from_std(lease.apart(after)).unwrap_or(TimeDelta::MAX);
+            Effect::Later { due_at: now + wait, failures }
+        }
+        Next::GiveUp => Effect::Nothing(why),
+    }
+}
+
+/// A word of a stranger's: long enough to be looked up, and nothing that breaks a line or is not seen.
+fn loggable(word: &str) -> String {
+    word.chars().filter(|letter| letter.is_ascii_graphic() || *letter == ' ').take(40).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_provider_writes_lines_of_its_own_into_our_log() {
+        assert_eq!(loggable("17"), "17");
+        assert_eq!(loggable("17\r\nERROR all is lost\u{1b}[31m\u{202e}"), "17ERROR all is lost[31m");
+        assert_eq!(loggable(&"9".repeat(255)).len(), 40);
+    }
 }
 
 fn without_handset_receipts(standing: &Standing) -> bool {

@@ -61,9 +61,4 @@ impl WorkerConfig {
         }
         Ok(())
     }
-
-    /// What one attempt may take, so that its settle still comes within the lease.
-    pub(crate) fn attempt_limit(&self) -> Duration {
-        self.lease * 3 / 4
-    }
 }

@@ -13,14 +13,8 @@
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use broker::{Consumer, Incoming};
-use chrono::{DateTime, Utc};
-use db::delivery::{Claimed, Settlement};
-use domain::{
-    notification::{Attempt, Notification, Outcome},
-    retry::SendFailure,
-    wakeup::Kind,
-};
-use provider::Providers;
+use db::delivery::Claimed;
+use domain::wakeup::Kind;
 use service::Context;
 use tokio::{
     sync::{OwnedSemaphorePermit, Semaphore, mpsc},
@@ -34,6 +28,7 @@ use crate::{
 
 /// The most that share a claim.
 const HANDFUL: usize = 200;
+const DATABASE_PAUSE: Duration = Duration::from_secs(1);
 
 /// Starts the line of work for one kind of delivery.
 pub(crate) fn start(worker: &Worker, context: &Context, kind: Kind, in_flight: u16) {
@@ -82,32 +77,21 @@ impl Line {
 
     async fn take(&mut self, messages: Vec<Incoming>, mut permits: OwnedSemaphorePermit) {
         let mut sorted = Messages::sort(messages);
-        let ids: Vec<_> = sorted.by_id.keys().copied().collect();
-        // Leases run from here, however long the database takes to answer.
-        let claimed_at = self.worker.clock.now();
-        let claims = match self.claim(ids, claimed_at).await {
+        let claims = match self.worker.delivery.claim(sorted.by_id.keys().copied().collect()).await {
             Ok(claims) => claims,
             Err(error) => {
                 tracing::warn!(%error, "nothing could be claimed");
-                let messages = sorted.by_id.into_values().collect();
                 // Not at once: the database is away, and the messages would only spin.
                 tokio::time::sleep(DATABASE_PAUSE).await;
-                return Incoming::requeue_all(messages).await;
+                return Incoming::requeue_all(sorted.into_all()).await;
             }
         };
-        let limit = self.time_left(claimed_at);
         for claimed in claims.claimed {
             let message = sorted.by_id.remove(&claimed.lease.subject());
-            let permit = permits.split(1);
-            self.call(claimed, message, permit, limit);
+            self.call(claimed, message, permits.split(1));
         }
-        for lease in claims.unreadable {
-            let message = sorted.by_id.remove(&lease.subject());
-            let at = self.worker.clock.now();
-            let failure = SendFailure::Misconfigured(
-                "the personalisation, the template or the service cannot be read".into(),
-            );
-            let settlement = Settlement { lease, attempt: not_attempted(failure), at };
+        for settlement in claims.failed {
+            let message = sorted.by_id.remove(&settlement.lease.subject());
             // The receiver lives as long as `self`.
             let _ = self.settled.send(Settled { settlement, message }).await;
         }
@@ -129,58 +113,14 @@ impl Line {
         });
     }
 
-    async fn claim(
-        &self,
-        ids: Vec<uuid::Uuid>,
-        now: DateTime<Utc>,
-    ) -> Result<db::delivery::Claims, db::DbError> {
-        if ids.is_empty() {
-            return Ok(db::delivery::Claims::default());
-        }
-        let (keyring, lease) = (Arc::clone(&self.worker.keyring), self.worker.config.lease);
-        self.worker
-            .db
-            .run("delivery.claim", move |conn| db::delivery::claim(conn, &keyring, &ids, now, lease))
-            .await
-    }
-
-    /// What an attempt may still take.
-    fn time_left(&self, claimed_at: DateTime<Utc>) -> Duration {
-        let claiming_took = (self.worker.clock.now() - claimed_at).to_std().unwrap_or_default();
-        self.worker.config.attempt_limit().saturating_sub(claiming_took)
-    }
-
-    fn call(
-        &mut self,
-        Claimed { lease, notification }: Claimed,
-        message: Option<Incoming>,
-        permit: Option<OwnedSemaphorePermit>,
-        limit: Duration,
-    ) {
-        let (providers, clock) = (Arc::clone(&self.worker.providers), self.worker.clock.clone());
-        let settled = self.settled.clone();
+    fn call(&mut self, claimed: Claimed, message: Option<Incoming>, permit: Option<OwnedSemaphorePermit>) {
+        let (delivery, settled) = (self.worker.delivery.clone(), self.settled.clone());
         self.calls.spawn(async move {
-            let attempt = attempt(&providers, &notification, limit).await;
+            let settlement = delivery.attempt(claimed).await;
             drop(permit);
-            let settlement = Settlement { lease, attempt, at: clock.now() };
             let _ = settled.send(Settled { settlement, message }).await;
         });
     }
-}
-
-const DATABASE_PAUSE: Duration = Duration::from_secs(1);
-
-/// One attempt that ends before its lease does.
-async fn attempt(providers: &Providers, notification: &Notification, limit: Duration) -> Attempt {
-    let sending = delivery::send(providers, notification);
-    tokio::time::timeout(limit, sending).await.unwrap_or_else(|_| {
-        let took = humantime_serde::re::humantime::format_duration(limit);
-        not_attempted(SendFailure::Transient(format!("no answer within {took}")))
-    })
-}
-
-fn not_attempted(failure: SendFailure) -> Attempt {
-    Attempt { provider: None, took: Duration::ZERO, billable_units: 0, outcome: Outcome::Failed(failure) }
 }
 
 /// A handful of messages, by what they are about.
@@ -202,5 +142,9 @@ impl Messages {
             }
         }
         sorted
+    }
+
+    fn into_all(self) -> Vec<Incoming> {
+        self.by_id.into_values().chain(self.doubles).chain(self.malformed).collect()
     }
 }

@@ -11,7 +11,8 @@ mod settle;
 use std::sync::Arc;
 
 use broker::{Broker, Publisher};
-use db::{Db, sealing::Keyring};
+use db::Db;
+use delivery::Delivery;
 use domain::{clock::Clock, retry::RetryPolicy, wakeup::Kind};
 use provider::Providers;
 use service::{Context, Error};
@@ -21,13 +22,9 @@ pub use config::{Config, WorkerConfig};
 /// What every part of the worker works with.
 #[derive(Clone, Debug)]
 pub struct Worker {
-    pub db: Db,
-    pub keyring: Arc<Keyring>,
+    pub delivery: Delivery,
     pub broker: Broker,
     pub publisher: Publisher,
-    pub providers: Arc<Providers>,
-    pub policy: Arc<RetryPolicy>,
-    pub clock: Clock,
     pub config: WorkerConfig,
 }
 
@@ -42,16 +39,15 @@ pub async fn run(config: Config, context: Context) -> Result<(), Error> {
     let broker = Broker::start(&config.broker, "delivery-worker", clock.clone())?;
     watch(&context, &broker);
     context.tasks.attend("health", service::health::serve(health, context.readiness.clone()));
-    let worker = Worker {
+    let delivery = Delivery {
         keyring: Arc::new(config.sealing.keyring()?),
         providers: Arc::new(Providers::new(&config.providers)?),
-        db: Db::open(&config.database).await?,
-        publisher: broker.publisher(),
-        broker,
         policy: Arc::new(RetryPolicy::default()),
         clock,
-        config: config.worker,
+        lease: config.worker.lease,
+        db: Db::open(&config.database).await?,
     };
+    let worker = Worker { delivery, publisher: broker.publisher(), broker, config: config.worker };
     start(&worker, &context);
     context.tasks.stopping().cancelled().await;
     context.tasks.drain().await;

@@ -1,6 +1,9 @@
 //! One attempt: render, choose a provider, hand over.
 
-use std::{panic::AssertUnwindSafe, time::Instant};
+use std::{
+    panic::AssertUnwindSafe,
+    time::{Duration, Instant},
+};
 
 use domain::{
     email,
@@ -22,16 +25,28 @@ struct Progress {
     billable_units: i32,
 }
 
-/// Makes one attempt. It never fails itself: what went wrong is in the outcome, and so is a panic, so that one poisoned
-/// message cannot take down the worker that holds its neighbours.
+/// Makes one attempt, of at most `limit`. It never fails itself: what went wrong is in the outcome, and so is a panic, so that
+/// one poisoned message cannot take down the worker that holds its neighbours.
 ///
 /// Drop the future only when the process ends: a provider may have taken the message by then.
-pub async fn send(providers: &Providers, notification: &Notification) -> Attempt {
+pub async fn send(providers: &Providers, notification: &Notification, limit: Duration) -> Attempt {
     let started = Instant::now();
     let mut progress = Progress::default();
-    let outcome = caught(attempt(providers, notification, &mut progress)).await;
+    let outcome = caught(in_time(limit, attempt(providers, notification, &mut progress))).await;
     let Progress { provider, billable_units } = progress;
     Attempt { provider, took: started.elapsed(), billable_units, outcome }
+}
+
+/// With no time left it does not even begin: what it begins, a provider may finish.
+async fn in_time(
+    limit: Duration,
+    attempt: impl Future<Output = Result<Outcome, SendFailure>>,
+) -> Result<Outcome, SendFailure> {
+    if limit.is_zero() {
+        return Err(SendFailure::Transient("claimed too late to be sent in time".into()));
+    }
+    let too_late = |_| Err(SendFailure::Transient(format!("no answer within {} s", limit.as_secs())));
+    tokio::time::timeout(limit, attempt).await.unwrap_or_else(too_late)
 }
 
 /// A failure that was returned or panicked is an outcome like any other.
@@ -95,12 +110,11 @@ async fn send_email(
     notification: &Notification,
     progress: &mut Progress,
 ) -> Result<Outcome, SendFailure> {
-    let unsubscribe_url = notification.unsubscribe_url.as_deref();
     let rendered = email::render(
         notification.subject.as_deref().unwrap_or_default(),
         &notification.content,
         &notification.personalisation,
-        unsubscribe_url,
+        notification.unsubscribe_page_url.as_deref(),
     );
     let provider = providers.choose_email()?;
     progress.provider = Some(provider.id());
@@ -113,7 +127,7 @@ async fn send_email(
         subject: &rendered.subject,
         plain: &rendered.plain,
         html: &rendered.html,
-        unsubscribe_url,
+        unsubscribe_url: notification.unsubscribe_url.as_deref(),
     };
     let accepted = provider.send(&mail).await?;
     Ok(handed_over(notification, accepted.reference, None))

@@ -176,6 +176,16 @@ async fn what_does_not_open_goes_back_to_wait() {
     assert_eq!((due.leased, due.failures, simulator.messages().len()), (false, 1, 0));
 }
 
+/// A settle that the database refuses for good ends the delivery; it is neither tried nor sent for ever.
+#[tokio::test]
+async fn what_cannot_be_written_down_ends_as_technical_failure_and_the_answer_is_204() {
+    let (stage, _simulator) = stage().await;
+    let id = stage.accepted_sms().await;
+    stage.sql("ALTER TABLE notifications ADD CHECK (status <> 'sending')");
+    assert_eq!(stage.deliver(id).await.status, 204);
+    assert_eq!(status(&stage, id), Status::TechnicalFailure);
+}
+
 #[tokio::test]
 async fn get_is_the_wrong_method() {
     let (stage, _simulator) = stage().await;

@@ -80,6 +80,29 @@ async fn an_outcome_that_cannot_be_stored_takes_no_neighbour_along() {
     stage.end().await;
 }
 
+/// Nobody knows what came of it. It is sent again, but neither at once nor for ever.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_dead_worker_held_goes_back_to_wait_one_step_further() {
+    let stage = Stage::new().await;
+    let ids = stage.store(vec![notification(&stage.sample, Channel::Sms, stage.clock.now())]).await;
+    // As the worker left it, when its lease is over.
+    stage.database.execute("UPDATE due SET lease = gen_random_uuid()");
+    let worker = stage.worker();
+    stage.wake(Kind::DeliverSms, &ids).await;
+    let due = eventually(LIMIT, "taken over and put back", async || {
+        stage.story(ids[0]).await.due.filter(|due| !due.leased)
+    })
+    .await;
+    let story = stage.story(ids[0]).await;
+    assert_eq!((due.failures, story.attempts.len(), story.attempts[0].provider.is_none()), (1, 1, true));
+    let wait = (due.due_at - story.attempts[0].at).num_seconds();
+    assert!((10..20).contains(&wait), "{wait}");
+    assert_eq!(stage.simulator.messages().len(), 0);
+    worker.drain().await;
+    stage.balanced().await;
+    stage.end().await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_provider_that_is_down_means_a_retry_and_loses_nothing() {
     let stage = Stage::new().await;

@@ -104,3 +104,23 @@ async fn a_receipt_for_nobody_is_done_with() {
     worker.drain().await;
     stage.end().await;
 }
+
+/// Somebody who has seen an e-mail's id says in a text company's words that it failed.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_text_companys_receipt_leaves_an_email_as_it_is() {
+    let stage = Stage::new().await;
+    let worker = stage.worker();
+    for (channel, provider, status) in
+        [(Channel::Email, ProviderId::Mmg, "5"), (Channel::Sms, ProviderId::Smtp, "Bounce")]
+    {
+        let id = sent(&stage, channel).await;
+        receive(&stage, provider, id.to_string(), status, None).await;
+        let effect = eventually(LIMIT, "done with", async || {
+            stage.story(id).await.receipts.into_iter().find_map(|receipt| receipt.effect)
+        });
+        assert_eq!(effect.await, "unknown notification");
+        assert_eq!(stage.status(id).await, Status::Sending);
+    }
+    worker.drain().await;
+    stage.end().await;
+}

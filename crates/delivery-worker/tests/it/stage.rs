@@ -4,6 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use broker::Broker;
 use db::{Db, intake::NewNotification};
+use delivery::Delivery;
 use delivery_worker::{Worker, WorkerConfig};
 use domain::{
     clock::Clock,
@@ -78,16 +79,15 @@ impl Stage {
         providers.firetext.url = self.simulator.firetext_url();
         providers.smtp.url = format!("smtp://{}", self.simulator.smtp_addr()).as_str().into();
         let broker = Broker::start(&self.config, "worker", self.clock.clone()).unwrap();
-        let worker = Worker {
+        let delivery = Delivery {
             db: self.database.db(),
             keyring: Arc::new(testkit::keyring()),
-            publisher: broker.publisher(),
-            broker,
             providers: Arc::new(Providers::new(&providers).unwrap()),
             policy: Arc::new(RetryPolicy::default()),
             clock: self.clock.clone(),
-            config,
+            lease: config.lease,
         };
+        let worker = Worker { delivery, publisher: broker.publisher(), broker, config };
         let tasks = Tasks::new();
         let context = Context { readiness: Readiness::new(tasks.stopping().clone()), tasks: tasks.clone() };
         delivery_worker::start(&worker, &context);

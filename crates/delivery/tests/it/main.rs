@@ -2,13 +2,16 @@
 
 #![allow(clippy::unwrap_used, reason = "tests")]
 
+mod lease;
 mod send;
 mod simulation;
+
+use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use domain::{
     id::{NotificationId, ServiceId},
-    notification::{Notification, Sender},
+    notification::{Attempt, Notification, Sender},
     status::{Channel, KeyType},
     template::Personalisation,
 };
@@ -35,6 +38,7 @@ fn text() -> Notification {
         content: "Hello ((name)), it is your turn".into(),
         personalisation: Personalisation::new(personalisation.as_object().unwrap().clone()),
         unsubscribe_url: None,
+        unsubscribe_page_url: None,
         service: Sender {
             active: true,
             name: "Queue".into(),
@@ -71,4 +75,9 @@ async fn world(change: impl FnOnce(&mut Config)) -> (Simulator, Providers) {
     change(&mut config);
     let providers = Providers::new(&config).unwrap();
     (simulator, providers)
+}
+
+/// With all the time in the world.
+async fn send(providers: &Providers, notification: &Notification) -> Attempt {
+    delivery::send(providers, notification, Duration::from_secs(3600)).await
 }

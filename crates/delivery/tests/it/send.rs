@@ -1,13 +1,14 @@
 //! Messages that leave the platform, and those that must not.
 
-use delivery::send;
+use std::time::Duration;
+
 use domain::{
     notification::{Attempt, Notification, Outcome},
     retry::SendFailure,
     status::{KeyType, ProviderId, Status},
 };
 
-use crate::{email, text, world};
+use crate::{email, send, text, world};
 
 fn handed_over(attempt: &Attempt) -> (Status, Option<&str>) {
     match &attempt.outcome {
@@ -29,8 +30,8 @@ fn failure(attempt: &Attempt) -> &SendFailure {
 async fn a_text_reaches_the_provider_that_the_attempt_names() {
     for (mmg, expected) in [(100, ProviderId::Mmg), (0, ProviderId::Firetext)] {
         let (simulator, providers) = world(|config| {
-            config.mmg.weight = mmg;
-            config.firetext.weight = 100 - mmg;
+            config.mmg.weight = Some(mmg);
+            config.firetext.weight = Some(100 - mmg);
         })
         .await;
         let notification = text();
@@ -63,7 +64,7 @@ async fn prefix_sender_and_units_follow_the_notification() {
 
 #[tokio::test]
 async fn a_text_abroad_is_sent_and_goes_by_the_international_provider() {
-    let (simulator, providers) = world(|config| config.mmg.weight = 0).await;
+    let (simulator, providers) = world(|config| config.mmg.weight = Some(0)).await;
     let abroad = Notification { international: true, normalised_recipient: "33612345678".into(), ..text() };
     let attempt = send(&providers, &abroad).await;
     assert_eq!(handed_over(&attempt).0, Status::Sent);
@@ -94,6 +95,37 @@ async fn an_email_arrives_with_both_parts_and_its_reference_is_the_message_id() 
     assert_eq!(message.header("Reply-To"), Some("desk@example.com"));
     assert_eq!(message.header("List-Unsubscribe"), Some("<https://queue.example/unsubscribe?id=1>"));
     assert_eq!(message.header("List-Unsubscribe-Post"), Some("List-Unsubscribe=One-Click"));
+    assert!(
+        !message.text.as_ref().unwrap().contains("Unsubscribe"),
+        "only the headers, unless the template has a link"
+    );
+}
+
+#[tokio::test]
+async fn the_link_for_people_is_in_both_parts_and_the_one_for_programs_in_the_headers() {
+    let (simulator, providers) = world(|_| ()).await;
+    for (headers, page) in [
+        (Some("https://api.example/unsubscribe/1/AAE-_w"), Some("https://page.example/unsubscribe/1/AAE-_w")),
+        (None, None),
+    ] {
+        let notification = Notification {
+            id: domain::id::NotificationId::new(domain::clock::Clock::System.now()),
+            unsubscribe_url: headers.map(Into::into),
+            unsubscribe_page_url: page.map(Into::into),
+            ..email()
+        };
+        send(&providers, &notification).await;
+        let reference = format!("{}@notify.example", notification.id);
+        let [message] = &simulator.accepted(&reference)[..] else { panic!("not one message") };
+        assert_eq!(message.header("List-Unsubscribe"), headers.map(|url| format!("<{url}>")).as_deref());
+        assert_eq!(message.header("List-Unsubscribe-Post"), headers.map(|_| "List-Unsubscribe=One-Click"));
+        let plain = page.map(|page| format!("Unsubscribe from these emails: {page}"));
+        let html = page.map(|page| format!("href=\"{page}\">Unsubscribe from these emails</a>"));
+        let (text, markup) = (message.text.as_deref().unwrap(), message.html.as_deref().unwrap());
+        assert_eq!(text.lines().find(|line| line.starts_with("Unsubscribe")), plain.as_deref());
+        assert_eq!(markup.contains("Unsubscribe"), page.is_some());
+        assert!(html.is_none_or(|html| markup.contains(&html)), "{markup}");
+    }
 }
 
 #[tokio::test]
@@ -106,6 +138,15 @@ async fn what_failed_still_says_who_and_how_much() {
     let attempt = send(&providers, &email()).await;
     assert!(matches!(failure(&attempt), SendFailure::Transient(_)), "{attempt:?}");
     assert_eq!((attempt.provider, attempt.billable_units), (Some(ProviderId::Smtp), 0));
+}
+
+#[tokio::test]
+async fn an_attempt_that_takes_too_long_is_a_failure_that_still_says_who_and_how_much() {
+    let (simulator, providers) = world(|config| config.firetext.active = Some(false)).await;
+    simulator.behave_all(|provider| provider.latency_ms = 60_000);
+    let attempt = delivery::send(&providers, &text(), Duration::from_millis(100)).await;
+    assert_eq!(failure(&attempt), &SendFailure::Transient("no answer within 0 s".into()));
+    assert_eq!((attempt.provider, attempt.billable_units), (Some(ProviderId::Mmg), 1));
 }
 
 #[tokio::test]

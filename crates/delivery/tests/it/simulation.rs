@@ -1,13 +1,12 @@
 //! Test keys: nothing leaves, and the recipient decides what the made-up receipt says.
 
-use delivery::send;
 use domain::{
     notification::{Notification, Outcome},
     status::{Channel, KeyType, ProviderId, Status},
 };
 use provider::meaning;
 
-use crate::{email, text, world};
+use crate::{email, send, text, world};
 
 fn to(channel: Channel, recipient: &str) -> Notification {
     let notification = if channel == Channel::Sms { text() } else { email() };
@@ -19,8 +18,8 @@ async fn the_recipient_decides_the_end() {
     use Status::{Delivered, PermanentFailure, TemporaryFailure};
     for weight in [0, 100] {
         let (simulator, providers) = world(|config| {
-            config.mmg.weight = weight;
-            config.firetext.weight = 100 - weight;
+            config.mmg.weight = Some(weight);
+            config.firetext.weight = Some(100 - weight);
         })
         .await;
         for (channel, recipient, expected) in [
