@@ -6,7 +6,7 @@ use domain::status::ProviderId;
 use serde::Deserialize;
 use url::Url;
 
-use crate::{firetext, mmg, smtp};
+use crate::smtp;
 
 /// Everything about the companies that carry messages. The default names no provider: every send is then retried.
 #[derive(Clone, Debug, Deserialize)]
@@ -15,8 +15,8 @@ pub struct Config {
     /// The sender of texts whose service has none; at most 11 characters.
     pub sms_sender: String,
     pub http: HttpConfig,
-    pub mmg: mmg::Config,
-    pub firetext: firetext::Config,
+    pub mmg: SmsConfig,
+    pub firetext: SmsConfig,
     pub smtp: smtp::Config,
 }
 
@@ -25,8 +25,8 @@ impl Default for Config {
         Self {
             sms_sender: "Pillarbox".into(),
             http: HttpConfig::default(),
-            mmg: mmg::Config::default(),
-            firetext: firetext::Config::default(),
+            mmg: SmsConfig::default(),
+            firetext: SmsConfig::default(),
             smtp: smtp::Config::default(),
         }
     }
@@ -50,6 +50,64 @@ impl Default for HttpConfig {
     fn default() -> Self {
         let ten_seconds = Duration::from_secs(10);
         Self { connect_timeout: ten_seconds, timeout: ten_seconds, max_idle_connections: 1024 }
+    }
+}
+
+/// The section of a company that carries texts: `providers.mmg`, `providers.firetext`.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct SmsConfig {
+    /// Takes part; by default when there is a key.
+    pub active: Option<bool>,
+    /// Where texts are posted; by default the company's own address.
+    pub url: String,
+    /// MMG's goes into the `Authorization` header as it is, after `Basic `.
+    pub key: Secret,
+    /// For texts to other countries; by default the key. Firetext's only.
+    pub international_key: Secret,
+    /// Where receipts are to be posted, if the company is to be told with each text.
+    pub receipt_url: String,
+    /// Basic authentication that it is to use for receipts, written into that URL.
+    pub receipt_user: String,
+    pub receipt_password: Secret,
+    /// 0 to 100; by default what is usual for the company.
+    pub weight: Option<u8>,
+    /// Carries texts to other countries; by default what is usual for the company.
+    pub international: Option<bool>,
+}
+
+/// What holds for a company where its section says nothing.
+pub(crate) struct Usual {
+    pub(crate) id: ProviderId,
+    pub(crate) url: &'static str,
+    pub(crate) weight: u8,
+    pub(crate) international: bool,
+}
+
+/// A company that takes part.
+#[derive(Debug)]
+pub(crate) struct Company {
+    pub(crate) uri: hyper::Uri,
+    /// With credentials.
+    pub(crate) receipt_url: Option<Secret>,
+    pub(crate) weight: u8,
+    pub(crate) international: bool,
+}
+
+impl SmsConfig {
+    /// None when it does not take part.
+    pub(crate) fn company(&self, usual: &Usual) -> Result<Option<Company>, ConfigError> {
+        let weight = self.weight.unwrap_or(usual.weight);
+        if !takes_part(usual.id, self.active, ("key", &self.key), weight)? {
+            return Ok(None);
+        }
+        let url = if self.url.is_empty() { usual.url } else { &self.url };
+        Ok(Some(Company {
+            uri: http_url(usual.id, "url", url)?,
+            receipt_url: receipt_url(usual.id, self)?,
+            weight,
+            international: self.international.unwrap_or(usual.international),
+        }))
     }
 }
 
@@ -98,11 +156,7 @@ impl ConfigError {
 }
 
 /// An absolute `http` or `https` URL.
-pub(crate) fn http_url(
-    provider: ProviderId,
-    field: &'static str,
-    text: &str,
-) -> Result<hyper::Uri, ConfigError> {
+fn http_url(provider: ProviderId, field: &'static str, text: &str) -> Result<hyper::Uri, ConfigError> {
     let uri: hyper::Uri = text.parse().map_err(|e| ConfigError::new(provider, field, e))?;
     match uri.scheme_str() {
         Some("http" | "https") => Ok(uri),
@@ -111,12 +165,8 @@ pub(crate) fn http_url(
 }
 
 /// Where a company posts its receipts, with the credentials that it is to use written into the URL.
-pub(crate) fn receipt_url(
-    provider: ProviderId,
-    url: &str,
-    user: &str,
-    password: &Secret,
-) -> Result<Option<String>, ConfigError> {
+fn receipt_url(provider: ProviderId, config: &SmsConfig) -> Result<Option<Secret>, ConfigError> {
+    let SmsConfig { receipt_url: url, receipt_user: user, receipt_password: password, .. } = config;
     if url.is_empty() {
         return Ok(None);
     }
@@ -126,11 +176,11 @@ pub(crate) fn receipt_url(
         return Err(invalid(&"not an http:// or https:// URL"));
     }
     if user.is_empty() {
-        return Ok(Some(url.to_owned()));
+        return Ok(Some(Secret::from(url.as_str())));
     }
     let written = parsed.set_username(user).and_then(|()| parsed.set_password(Some(password.expose())));
     written.map_err(|()| invalid(&"cannot hold credentials"))?;
-    Ok(Some(parsed.into()))
+    Ok(Some(Secret::from(parsed.as_str())))
 }
 
 /// Whether a provider takes part, and its weight of 0 to 100.
@@ -152,26 +202,29 @@ pub(crate) fn takes_part(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::{firetext, mmg};
 
     const MMG: ProviderId = ProviderId::Mmg;
 
     #[test]
     fn credentials_are_written_into_the_receipt_url() {
-        let written = |user, password: &str| {
-            receipt_url(MMG, "https://notify.example/notifications/sms/mmg", user, &password.into()).unwrap()
+        let written = |url: &str, user: &str, password: &str| {
+            let (receipt_url, receipt_user) = (url.into(), user.into());
+            let receipt_password = password.into();
+            let config = SmsConfig { receipt_url, receipt_user, receipt_password, ..SmsConfig::default() };
+            Ok(super::receipt_url(MMG, &config)?.map(|url| url.expose().to_owned()))
         };
-        assert_eq!(
-            written("user", "pass").as_deref(),
-            Some("https://user:pass@notify.example/notifications/sms/mmg")
-        );
-        assert_eq!(
-            written("a@b", "p:/?#").as_deref(),
-            Some("https://a%40b:p%3A%2F%3F%23@notify.example/notifications/sms/mmg")
-        );
-        assert_eq!(written("", "").as_deref(), Some("https://notify.example/notifications/sms/mmg"));
-        assert_eq!(receipt_url(MMG, "", "user", &"pass".into()), Ok(None));
+        let url = "https://notify.example/notifications/sms/mmg";
+        for (user, password, expected) in [
+            ("user", "pass", "https://user:pass@notify.example/notifications/sms/mmg"),
+            ("a@b", "p:/?#", "https://a%40b:p%3A%2F%3F%23@notify.example/notifications/sms/mmg"),
+            ("", "", url),
+        ] {
+            assert_eq!(written(url, user, password), Ok::<_, ConfigError>(Some(expected.into())));
+        }
+        assert_eq!(written("", "user", "pass"), Ok(None));
         for bad in ["notify.example", "ftp://notify.example/", "https://"] {
-            assert!(receipt_url(MMG, bad, "user", &"pass".into()).is_err(), "{bad}");
+            assert!(written(bad, "user", "pass").is_err(), "{bad}");
         }
     }
 
@@ -198,7 +251,13 @@ mod tests {
         .unwrap();
         assert!(!format!("{config:?}").contains("hush"), "{config:?}");
         assert_eq!(config.http.timeout, Duration::from_secs(2));
-        assert_eq!((config.mmg.weight, config.firetext.weight, config.smtp.weight), (51, 49, 100));
+        let usual = |config: &SmsConfig, usual| {
+            let company = config.company(usual).unwrap().unwrap();
+            (company.uri.host().unwrap().to_owned(), company.weight, company.international)
+        };
+        assert_eq!(usual(&config.mmg, &mmg::USUAL), ("api.mmg.co.uk".into(), 51, true));
+        assert_eq!(usual(&config.firetext, &firetext::USUAL), ("www.firetext.co.uk".into(), 49, false));
+        assert_eq!(config.smtp.weight, 100);
         assert!(read(r#"{"mmg": {"keys": "x"}}"#).is_err());
         assert!(read(r#"{"aql": {}}"#).is_err());
     }

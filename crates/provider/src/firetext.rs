@@ -7,12 +7,11 @@ use domain::{
     retry::SendFailure,
     status::{ProviderId, Status},
 };
-use hyper::Uri;
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 
 use crate::{
     Accepted, Text,
-    config::{self, ConfigError, Secret},
+    config::{Company, ConfigError, Secret, SmsConfig, Usual},
     http::{HttpClient, Post},
     receipt::{self, BadReceipt, Meaning, Simulated},
 };
@@ -20,51 +19,16 @@ use crate::{
 const ID: ProviderId = ProviderId::Firetext;
 const NAME: &str = "Firetext";
 
-/// The `providers.firetext` section.
-#[derive(Clone, Debug, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct Config {
-    /// Takes part; by default when there is a key.
-    pub active: Option<bool>,
-    pub url: String,
-    pub key: Secret,
-    /// For texts to other countries; by default the key.
-    pub international_key: Secret,
-    /// Where receipts are to be posted, if Firetext is to be told with each text.
-    pub receipt_url: String,
-    /// Basic authentication that Firetext is to use for receipts, written into that URL.
-    pub receipt_user: String,
-    pub receipt_password: Secret,
-    /// 0 to 100.
-    pub weight: u8,
-    /// Carries texts to other countries.
-    pub international: bool,
-}
-
-impl Default for Config {
-    fn default() -> Self {
-        Self {
-            active: None,
-            url: "https://www.firetext.co.uk/api/sendsms/json".into(),
-            key: Secret::default(),
-            international_key: Secret::default(),
-            receipt_url: String::new(),
-            receipt_user: String::new(),
-            receipt_password: Secret::default(),
-            weight: 49,
-            international: false,
-        }
-    }
-}
+pub(crate) const USUAL: Usual =
+    Usual { id: ID, url: "https://www.firetext.co.uk/api/sendsms/json", weight: 49, international: false };
 
 /// Sends texts by Firetext.
 #[derive(Debug)]
 pub struct Firetext {
+    pub(crate) company: Company,
     http: Arc<HttpClient>,
-    uri: Uri,
     key: Secret,
     international_key: Secret,
-    receipt_url: Option<Secret>,
 }
 
 #[derive(Serialize)]
@@ -81,19 +45,15 @@ struct Request<'a> {
 
 impl Firetext {
     /// None when it does not take part.
-    pub(crate) fn new(config: &Config, http: &Arc<HttpClient>) -> Result<Option<Self>, ConfigError> {
-        if !config::takes_part(ID, config.active, ("key", &config.key), config.weight)? {
-            return Ok(None);
-        }
-        let Config { key, international_key, receipt_url, receipt_user, receipt_password, .. } = config;
-        let receipt_url = config::receipt_url(ID, receipt_url, receipt_user, receipt_password)?;
+    pub(crate) fn new(config: &SmsConfig, http: &Arc<HttpClient>) -> Result<Option<Self>, ConfigError> {
+        let Some(company) = config.company(&USUAL)? else { return Ok(None) };
+        let SmsConfig { key, international_key, .. } = config;
         let international_key = if international_key.is_empty() { key } else { international_key };
         Ok(Some(Self {
+            company,
             http: Arc::clone(http),
-            uri: config::http_url(ID, "url", &config.url)?,
             key: key.clone(),
             international_key: international_key.clone(),
-            receipt_url: receipt_url.as_deref().map(Secret::from),
         }))
     }
 
@@ -106,11 +66,11 @@ impl Firetext {
             to: text.to,
             message: text.body,
             reference: text.id.to_string(),
-            receipt_url: self.receipt_url.as_ref().map(Secret::expose),
+            receipt_url: self.company.receipt_url.as_ref().map(Secret::expose),
         };
         let body = serde_urlencoded::to_string(&request).expect("strings are always a form");
         let post = Post {
-            uri: &self.uri,
+            uri: &self.company.uri,
             content_type: "application/x-www-form-urlencoded",
             authorization: None,
             body: body.into(),

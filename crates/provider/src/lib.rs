@@ -26,9 +26,11 @@ use domain::{
     status::{Channel, ProviderId},
 };
 
-use crate::{choose::Candidate, firetext::Firetext, http::HttpClient, mmg::Mmg, smtp::Smtp};
+use crate::{
+    choose::Candidate, config::Company, firetext::Firetext, http::HttpClient, mmg::Mmg, smtp::Smtp,
+};
 pub use crate::{
-    config::{Config, ConfigError, HttpConfig, Secret},
+    config::{Config, ConfigError, HttpConfig, Secret, SmsConfig},
     mail::Mail,
     receipt::{BadReceipt, Meaning, Simulated, meaning, simulate},
 };
@@ -144,13 +146,13 @@ impl Providers {
         let Config { mmg, firetext, smtp, .. } = config;
         let http = Arc::new(HttpClient::new(&config.http));
         let mut sms = Vec::new();
-        if let Some(provider) = Mmg::new(mmg, &http)? {
-            let provider = SmsProvider::Mmg(provider);
-            sms.push(Entry { provider, weight: mmg.weight, international: mmg.international });
+        if let Some(mmg) = Mmg::new(mmg, &http)? {
+            let Company { weight, international, .. } = mmg.company;
+            sms.push(Entry { provider: SmsProvider::Mmg(mmg), weight, international });
         }
-        if let Some(provider) = Firetext::new(firetext, &http)? {
-            let provider = SmsProvider::Firetext(provider);
-            sms.push(Entry { provider, weight: firetext.weight, international: firetext.international });
+        if let Some(firetext) = Firetext::new(firetext, &http)? {
+            let Company { weight, international, .. } = firetext.company;
+            sms.push(Entry { provider: SmsProvider::Firetext(firetext), weight, international });
         }
         let mut email = Vec::new();
         if let Some(provider) = Smtp::new(smtp)? {

@@ -7,13 +7,13 @@ use domain::{
     retry::SendFailure,
     status::{ProviderId, Status},
 };
-use hyper::{Uri, header::HeaderValue};
-use serde::{Deserialize, Serialize};
+use hyper::header::HeaderValue;
+use serde::Serialize;
 use serde_json::Value;
 
 use crate::{
     Accepted, Text,
-    config::{self, ConfigError, Secret},
+    config::{Company, ConfigError, Secret, SmsConfig, Usual},
     http::{HttpClient, Post},
     receipt::{self, BadReceipt, Meaning, Simulated},
 };
@@ -21,48 +21,15 @@ use crate::{
 const ID: ProviderId = ProviderId::Mmg;
 const NAME: &str = "MMG";
 
-/// The `providers.mmg` section.
-#[derive(Clone, Debug, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct Config {
-    /// Takes part; by default when there is a key.
-    pub active: Option<bool>,
-    pub url: String,
-    /// Goes into the `Authorization` header as it is, after `Basic `.
-    pub key: Secret,
-    /// Where receipts are to be posted, if MMG is to be told with each text.
-    pub receipt_url: String,
-    /// Basic authentication that MMG is to use for receipts, written into that URL.
-    pub receipt_user: String,
-    pub receipt_password: Secret,
-    /// 0 to 100.
-    pub weight: u8,
-    /// Carries texts to other countries.
-    pub international: bool,
-}
-
-impl Default for Config {
-    fn default() -> Self {
-        Self {
-            active: None,
-            url: "https://api.mmg.co.uk/jsonv2a/api.php".into(),
-            key: Secret::default(),
-            receipt_url: String::new(),
-            receipt_user: String::new(),
-            receipt_password: Secret::default(),
-            weight: 51,
-            international: true,
-        }
-    }
-}
+pub(crate) const USUAL: Usual =
+    Usual { id: ID, url: "https://api.mmg.co.uk/jsonv2a/api.php", weight: 51, international: true };
 
 /// Sends texts by MMG.
 #[derive(Debug)]
 pub struct Mmg {
+    pub(crate) company: Company,
     http: Arc<HttpClient>,
-    uri: Uri,
     authorization: HeaderValue,
-    receipt_url: Option<Secret>,
 }
 
 #[derive(Serialize)]
@@ -81,21 +48,15 @@ struct Request<'a> {
 
 impl Mmg {
     /// None when it does not take part.
-    pub(crate) fn new(config: &Config, http: &Arc<HttpClient>) -> Result<Option<Self>, ConfigError> {
-        if !config::takes_part(ID, config.active, ("key", &config.key), config.weight)? {
-            return Ok(None);
+    pub(crate) fn new(config: &SmsConfig, http: &Arc<HttpClient>) -> Result<Option<Self>, ConfigError> {
+        let Some(company) = config.company(&USUAL)? else { return Ok(None) };
+        if !config.international_key.is_empty() {
+            return Err(ConfigError::new(ID, "international_key", "MMG has one key for all countries"));
         }
         let mut authorization = HeaderValue::try_from(format!("Basic {}", config.key.expose()))
             .map_err(|_| ConfigError::new(ID, "key", "cannot stand in an HTTP header"))?;
         authorization.set_sensitive(true);
-        let Config { receipt_url, receipt_user, receipt_password, .. } = config;
-        let receipt_url = config::receipt_url(ID, receipt_url, receipt_user, receipt_password)?;
-        Ok(Some(Self {
-            http: Arc::clone(http),
-            uri: config::http_url(ID, "url", &config.url)?,
-            authorization,
-            receipt_url: receipt_url.as_deref().map(Secret::from),
-        }))
+        Ok(Some(Self { company, http: Arc::clone(http), authorization }))
     }
 
     /// MMG refuses nothing for good: every failure may pass.
@@ -107,11 +68,11 @@ impl Mmg {
             sender: text.from,
             cid: text.id.to_string(),
             multi: true,
-            receipt_url: self.receipt_url.as_ref().map(Secret::expose),
+            receipt_url: self.company.receipt_url.as_ref().map(Secret::expose),
         };
         let body = serde_json::to_vec(&request).expect("strings and a boolean are always JSON");
         let post = Post {
-            uri: &self.uri,
+            uri: &self.company.uri,
             content_type: "application/json",
             authorization: Some(&self.authorization),
             body: body.into(),

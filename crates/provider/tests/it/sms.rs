@@ -92,7 +92,7 @@ async fn firetext_gets_the_form_of_the_contract() {
     config.firetext.receipt_user = "user".into();
     config.firetext.receipt_password = "pass".into();
     assert_eq!(send(&config, &text()).await, (Some(ProviderId::Firetext), TAKEN));
-    config.firetext.international = true;
+    config.firetext.international = Some(true);
     let abroad = Text { to: "33612345678", international: true, ..text() };
     assert_eq!(send(&config, &abroad).await.1, TAKEN);
     config.firetext.international_key = "abroad".into();
@@ -252,8 +252,8 @@ async fn texts_abroad_go_only_by_those_that_serve_other_countries() {
     );
     let mut config = mmg(&m.url());
     config.firetext = firetext(&f.url()).firetext;
-    config.firetext.weight = 100;
-    config.mmg.weight = 0;
+    config.firetext.weight = Some(100);
+    config.mmg.weight = Some(0);
     let providers = Providers::new(&config).unwrap();
     for _ in 0..20 {
         assert_eq!(providers.choose_sms(false).unwrap().id(), ProviderId::Firetext);

@@ -107,8 +107,8 @@ const SECTIONS: [(&str, &str, &str); 15] = [
     ("scheduler", "scheduler/src/config.rs", "SchedulerConfig"),
     ("providers", "provider/src/config.rs", "Config"),
     ("providers.http", "provider/src/config.rs", "HttpConfig"),
-    ("providers.mmg", "provider/src/mmg.rs", "Config"),
-    ("providers.firetext", "provider/src/firetext.rs", "Config"),
+    ("providers.mmg", "provider/src/config.rs", "SmsConfig"),
+    ("providers.firetext", "provider/src/config.rs", "SmsConfig"),
     ("providers.smtp", "provider/src/smtp.rs", "Config"),
 ];
 
@@ -128,6 +128,7 @@ fn the_readme_lists_every_configuration_key_and_no_other() {
     for nested in ["http", "mmg", "firetext", "smtp"] {
         declared.remove(&format!("providers.{nested}"));
     }
+    declared.remove("providers.mmg.international_key");
     declared.retain(|key| !key.starts_with("providers.firetext.") || key.ends_with("international_key"));
     let readme = fs::read_to_string(root().join("README.md")).unwrap();
     let table = readme.split("## Configuration").nth(1).unwrap().split("\n## ").next().unwrap();
