@@ -276,7 +276,8 @@ impl Incoming {
     /// Given up: moved to where an operator sees it, with headers that say why, since when and from which queue.
     pub async fn park(self, reason: ParkReason) {
         let queue = self.shared.topology.queue(self.kind);
-        tracing::warn!(queue, subject = ?self.subject, reason = reason.as_str(), "a message was parked");
+        let subject = self.subject.map(tracing::field::display);
+        tracing::warn!(queue, subject, reason = reason.as_str(), "a message was parked");
         let mut headers = self.headers();
         headers.insert(envelope::TRIES.into(), AMQPValue::LongLongInt(self.not_found_tries().into()));
         headers.insert(envelope::REASON.into(), AMQPValue::LongString(reason.as_str().into()));

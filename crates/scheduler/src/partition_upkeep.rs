@@ -8,7 +8,7 @@ pub async fn run(scheduler: &Scheduler) -> Result<(), db::DbError> {
     let now = scheduler.clock.now();
     let made = scheduler.db.run("partition.ensure", move |conn| db::partition::ensure(conn, now)).await?;
     if !made.is_empty() {
-        tracing::info!(partitions = ?made, "made");
+        tracing::info!(partitions = made.join(", "), "made");
     }
     Ok(())
 }
