@@ -2,7 +2,8 @@
 
 use chrono::{DateTime, Utc};
 use db::{
-    intake::NewNotification,
+    intake::{NewNotification, Request},
+    limit::{Daily, Measure},
     sealing::Keyring,
     service::{Limits, Permission, ReplyTo, Service, SmsSender},
     template::Template,
@@ -79,6 +80,7 @@ pub fn sample(conn: &mut PgConnection, now: DateTime<Utc>) -> Sample {
         version: 1,
         subject: subject.map(Into::into),
         content: content.into(),
+        has_unsubscribe_link: false,
         archived: false,
     };
     let sms = template(Channel::Sms, None, "Hello ((name)), your permit is ready");
@@ -131,10 +133,24 @@ pub fn sealed_notification(
         client_reference: None,
         sender: Some(sender.into()),
         unsubscribe_url: None,
+        unsubscribe_page_url: None,
         international: false,
         phone_prefix: (channel == Channel::Sms).then(|| "44".into()),
         rate_multiplier: 1,
         created_at: now,
         wake_follows: true,
     }
+}
+
+/// The request to send it, which no limit refuses.
+#[must_use]
+pub fn request(new: NewNotification) -> Request {
+    let measure = Measure {
+        key_type: new.key_type,
+        channel: new.channel,
+        rate: None,
+        daily: Daily::Unlimited,
+        international: None,
+    };
+    Request { service_id: new.service_id, at: new.created_at, measure, idempotency: None, new: Some(new) }
 }

@@ -7,7 +7,7 @@ mod builders;
 mod database;
 mod eventually;
 
-pub use builders::{KEYRING, Sample, keyring, notification, sample, sealed_notification};
+pub use builders::{KEYRING, Sample, keyring, notification, request, sample, sealed_notification};
 pub use database::TestDatabase;
 pub use eventually::eventually;
 

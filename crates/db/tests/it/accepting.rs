@@ -5,6 +5,7 @@ use std::sync::{
     atomic::{AtomicUsize, Ordering},
 };
 
+use db::intake::Outcome;
 use domain::{clock::Clock, status::Channel};
 use futures_util::future::join_all;
 use testkit::TestDatabase;
@@ -23,12 +24,13 @@ async fn concurrent_callers_share_transactions_and_all_are_stored() {
     let calls: Vec<_> = (0..300)
         .map(|n| {
             let channel = if n % 2 == 0 { Channel::Sms } else { Channel::Email };
-            intake.submit(testkit::notification(&sample, channel, now))
+            intake.submit(testkit::request(testkit::notification(&sample, channel, now)))
         })
         .collect();
     let mut answers = Vec::new();
     for call in join_all(calls).await {
-        answers.push(call.unwrap().wake.subject);
+        let Outcome::Admitted(Some(stored)) = call.unwrap() else { panic!("no limit was asked for") };
+        answers.push(stored.wake.subject);
     }
     assert_eq!(woken.load(Ordering::SeqCst), 300);
     assert!(groups.load(Ordering::SeqCst) < 300, "callers shared transactions");
@@ -51,7 +53,7 @@ async fn a_row_that_the_database_refuses_takes_no_neighbour_along() {
         if n == 4 {
             new.recipient = "NUL\0".into();
         }
-        calls.push(intake.submit(new));
+        calls.push(intake.submit(testkit::request(new)));
     }
     let results = join_all(calls).await;
     assert_eq!(results.iter().filter(|result| result.is_ok()).count(), 9);
@@ -66,7 +68,7 @@ async fn a_database_that_is_away_is_an_error_and_no_hang_and_comes_back() {
     let now = Clock::System.now();
     let sample = testkit::sample(&mut database.connect(), now);
     let intake = db::intake::start(database.config(), |_| ());
-    intake.submit(testkit::notification(&sample, Channel::Sms, now)).await.unwrap();
+    intake.submit(testkit::request(testkit::notification(&sample, Channel::Sms, now))).await.unwrap();
     // Cut every connection but our own.
     diesel::RunQueryDsl::execute(
         diesel::sql_query(
@@ -76,9 +78,10 @@ async fn a_database_that_is_away_is_an_error_and_no_hang_and_comes_back() {
         &mut database.connect(),
     )
     .unwrap();
-    let lost = intake.submit(testkit::notification(&sample, Channel::Sms, now)).await.unwrap_err();
+    let lost =
+        intake.submit(testkit::request(testkit::notification(&sample, Channel::Sms, now))).await.unwrap_err();
     assert!(lost.is_unavailable(), "{lost}");
-    intake.submit(testkit::notification(&sample, Channel::Sms, now)).await.unwrap();
+    intake.submit(testkit::request(testkit::notification(&sample, Channel::Sms, now))).await.unwrap();
     assert_eq!(db::audit::audit(&mut database.connect()).unwrap().accepted, 2);
 }
 

@@ -4,7 +4,10 @@
 mod accepting;
 mod delivering;
 mod due;
+mod limits;
 mod plans;
 mod reading;
 mod receipts;
+mod received_texts;
 mod schema;
+mod unsubscribing;
