@@ -16,15 +16,15 @@ use domain::{
     id::{NotificationId, TemplateId},
     sms::Sms,
     status::{Channel, Status},
-    template::Personalisation,
 };
 use serde::Serialize;
 
 use self::query::{Filters, ListQuery};
-use super::{root, schema::NOT_A_UUID, timestamp};
+use super::{Links, root, schema::NOT_A_UUID, timestamp};
 use crate::{
     App, auth,
     error::{Problem, V2Error},
+    stored::{personalisation, versions},
 };
 
 /// Notifications on a page.
@@ -83,13 +83,6 @@ struct Page {
     links: Links,
 }
 
-#[derive(Serialize)]
-struct Links {
-    current: String,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    next: Option<String>,
-}
-
 pub(crate) async fn one(request: HttpRequest, app: Data<App>) -> Result<HttpResponse, V2Error> {
     let caller = auth::service(&app, &request).await?;
     let id: NotificationId = request
@@ -130,14 +123,6 @@ pub(crate) async fn list(request: HttpRequest, app: Data<App>) -> Result<HttpRes
         Links { current: query.current(&url), next: found.last().map(|oldest| query.next(&url, oldest.id)) };
     let notifications = show(&app, &root(&request), found, &texts).await?;
     Ok(HttpResponse::Ok().json(Page { notifications, links }))
-}
-
-/// The template versions that these were made from.
-fn versions(found: &[StoredNotification]) -> Vec<(TemplateId, i32)> {
-    let mut versions: Vec<_> = found.iter().map(|n| (n.template_id, n.template_version)).collect();
-    versions.sort_unstable();
-    versions.dedup();
-    versions
 }
 
 async fn show(
@@ -229,17 +214,6 @@ fn rendered(app: &App, stored: &StoredNotification, texts: &Texts) -> (String, O
             (filled.body, Some(filled.subject))
         }
     }
-}
-
-/// What does not open is shown as if nothing had been given: one bad row must not hide the rest of a page.
-fn personalisation(app: &App, stored: &StoredNotification) -> Personalisation {
-    let Some(sealed) = &stored.personalisation else { return Personalisation::default() };
-    let opened = app.keyring.open(stored.id.0, sealed).ok();
-    let values = opened.and_then(|json| serde_json::from_slice(&json).ok());
-    if values.is_none() {
-        tracing::error!(notification = %stored.id, "the personalisation does not open with our sealing keys");
-    }
-    values.map(Personalisation::new).unwrap_or_default()
 }
 
 #[cfg(test)]
