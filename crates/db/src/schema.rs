@@ -148,6 +148,7 @@ diesel::table! {
         content -> Text,
         created_at -> Timestamptz,
         created_by -> Nullable<Text>,
+        has_unsubscribe_link -> Bool,
     }
 }
 
@@ -179,6 +180,68 @@ diesel::table! {
         sent_by -> Nullable<Provider>,
         provider_reference -> Nullable<Text>,
         billable_units -> Integer,
+        unsubscribe_page_url -> Nullable<Text>,
+    }
+}
+
+diesel::table! {
+    unsubscribe_requests (id) {
+        id -> Uuid,
+        notification_id -> Uuid,
+        service_id -> Uuid,
+        template_id -> Uuid,
+        template_version -> Integer,
+        address -> Bytea,
+        created_at -> Timestamptz,
+        processed_at -> Nullable<Timestamptz>,
+    }
+}
+
+diesel::table! {
+    use diesel::sql_types::*;
+    use super::sql_types::Provider;
+
+    inbound_numbers (id) {
+        id -> Uuid,
+        number -> Text,
+        provider -> Provider,
+        service_id -> Nullable<Uuid>,
+        active -> Bool,
+        created_at -> Timestamptz,
+        updated_at -> Nullable<Timestamptz>,
+    }
+}
+
+diesel::table! {
+    use diesel::sql_types::*;
+    use super::sql_types::Provider;
+
+    received_texts (id) {
+        id -> Uuid,
+        service_id -> Uuid,
+        notify_number -> Text,
+        user_number -> Text,
+        content -> Bytea,
+        provider -> Provider,
+        provider_reference -> Nullable<Text>,
+        provider_date -> Nullable<Timestamptz>,
+        fingerprint -> Nullable<Bytea>,
+        created_at -> Timestamptz,
+    }
+}
+
+diesel::joinable!(inbound_numbers -> services (service_id));
+diesel::table! {
+    documents (id) {
+        id -> Uuid,
+        service_id -> Uuid,
+        details -> Bytea,
+        content -> Bytea,
+        size -> Integer,
+        created_at -> Timestamptz,
+        expires_at -> Timestamptz,
+        wrong_answers -> SmallInt,
+        wrong_answers_since -> Nullable<Timestamptz>,
     }
 }
 
@@ -187,3 +250,5 @@ diesel::joinable!(service_users -> users (user_id));
 diesel::joinable!(templates -> services (service_id));
 diesel::allow_tables_to_appear_in_same_query!(services, templates, template_versions);
 diesel::allow_tables_to_appear_in_same_query!(service_users, users);
+diesel::allow_tables_to_appear_in_same_query!(inbound_numbers, services);
+diesel::allow_tables_to_appear_in_same_query!(inbound_numbers, service_permissions);

@@ -3,10 +3,15 @@
 //! A sealed value is `key id (2 bytes, big endian) | nonce (12) | ciphertext | tag (16)`. The id says which key opens it, so
 //! that keys can be rotated: new values take the first key of the list, old ones are opened by whichever sealed them. The
 //! owner's id is authenticated along, so that a value copied to another row does not open there.
+//!
+//! Beside that there are fingerprints: keyed hashes, to find the same thing again without keeping it in clear.
 
 use std::{collections::HashMap, fmt, str::FromStr};
 
-use aws_lc_rs::aead::{AES_256_GCM, Aad, NONCE_LEN, Nonce, RandomizedNonceKey};
+use aws_lc_rs::{
+    aead::{AES_256_GCM, Aad, NONCE_LEN, Nonce, RandomizedNonceKey},
+    hmac,
+};
 use serde::Deserialize;
 use uuid::Uuid;
 
@@ -48,6 +53,7 @@ impl Config {
 pub struct Keyring {
     sealing: u16,
     keys: HashMap<u16, RandomizedNonceKey>,
+    fingerprints: hmac::Key,
 }
 
 impl fmt::Debug for Keyring {
@@ -61,7 +67,7 @@ impl FromStr for Keyring {
 
     /// `1:<64 hex digits>`, more after commas; the first one seals.
     fn from_str(text: &str) -> Result<Self, BadKeys> {
-        let (mut keys, mut sealing) = (HashMap::new(), None);
+        let (mut keys, mut first) = (HashMap::new(), None);
         for entry in text.split(',').map(str::trim).filter(|entry| !entry.is_empty()) {
             let (id, hex) = entry.split_once(':').ok_or(BadKeys("an entry is `id:hex`"))?;
             let id = id.parse().map_err(|_| BadKeys("an id is a number from 0 to 65535"))?;
@@ -70,9 +76,10 @@ impl FromStr for Keyring {
             if keys.insert(id, key).is_some() {
                 return Err(BadKeys("an id stands twice"));
             }
-            sealing.get_or_insert(id);
+            first.get_or_insert((id, bytes));
         }
-        Ok(Self { sealing: sealing.ok_or(BadKeys("none given"))?, keys })
+        let (sealing, bytes) = first.ok_or(BadKeys("none given"))?;
+        Ok(Self { sealing, keys, fingerprints: fingerprint_key(&bytes) })
     }
 }
 
@@ -104,6 +111,26 @@ impl Keyring {
         body.truncate(plain);
         Ok(body)
     }
+
+    /// The same for the same words in the same order, for as long as the first key stays the first; tells nothing to
+    /// whoever does not have that key.
+    #[must_use]
+    pub fn fingerprint<'w>(&self, words: impl IntoIterator<Item = &'w str>) -> [u8; 32] {
+        let mut context = hmac::Context::with_key(&self.fingerprints);
+        for word in words {
+            context.update(&(word.len() as u64).to_be_bytes());
+            context.update(word.as_bytes());
+        }
+        let mut fingerprint = [0; 32];
+        fingerprint.copy_from_slice(context.sign().as_ref());
+        fingerprint
+    }
+}
+
+/// A key of its own, so that no key does two things.
+fn fingerprint_key(sealing: &[u8; 32]) -> hmac::Key {
+    let key = hmac::sign(&hmac::Key::new(hmac::HMAC_SHA256, sealing), b"fingerprints");
+    hmac::Key::new(hmac::HMAC_SHA256, key.as_ref())
 }
 
 fn decode_hex(text: &str) -> Option<[u8; 32]> {
@@ -147,6 +174,17 @@ mod tests {
         assert_eq!(rotated.seal(owner, b"x")[..2], [0, 2]);
         let forgot: Keyring = key(2, 'b').parse().unwrap();
         assert_eq!(forgot.open(owner, &sealed), Err(CannotOpen));
+    }
+
+    #[test]
+    fn fingerprints_tell_words_apart_and_need_the_key() {
+        let ring: Keyring = key(1, 'a').parse().unwrap();
+        let print = ring.fingerprint(["ab", "c"]);
+        assert_eq!(print, ring.fingerprint(["ab", "c"]));
+        for other in [&["a", "bc"][..], &["abc"], &["ab", "c", ""], &["c", "ab"]] {
+            assert_ne!(print, ring.fingerprint(other.iter().copied()), "{other:?}");
+        }
+        assert_ne!(print, key(1, 'b').parse::<Keyring>().unwrap().fingerprint(["ab", "c"]));
     }
 
     #[test]
