@@ -4,6 +4,7 @@
 //! permissions need it anyway, and otherwise so that the message can say whether the service is unknown, has no keys, or
 //! the key is wrong.
 
+mod basic;
 mod internal;
 mod token;
 
@@ -20,8 +21,8 @@ use domain::{
 };
 use jsonwebtoken::DecodingKey;
 
-pub(crate) use self::internal::Clients;
 use self::token::{Token, Verdict};
+pub(crate) use self::{basic::Credentials, internal::Clients};
 use crate::{App, error::Problem, lookup::KnownService};
 
 /// Why a caller is turned away.

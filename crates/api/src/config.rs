@@ -40,6 +40,11 @@ pub struct ApiConfig {
     pub keep_alive: Duration,
     /// Where the front end is; error messages point there.
     pub admin_url: String,
+    /// What the API's links in messages begin with, as recipients reach it; when empty, what each caller called it.
+    pub public_url: String,
+    /// What links to unsubscribe in the text of e-mails begin with, when people are to see the front end's page instead of
+    /// ours.
+    pub unsubscribe_url: String,
     /// How long a delivery by request holds its notification; longer than any provider may take.
     #[serde(with = "humantime_serde")]
     pub delivery_lease: Duration,
@@ -48,6 +53,11 @@ pub struct ApiConfig {
     /// HTTP basic auth of the receipt endpoints; off when no user is set.
     pub receipt_user: String,
     pub receipt_password: Secret,
+    /// HTTP basic auth of the endpoints for texts that people send: any user of a list with any password of a list, both
+    /// separated by commas. Nobody gets in where a list is empty. Firetext's user is `notify`.
+    pub inbound_mmg_users: String,
+    pub inbound_mmg_passwords: Secret,
+    pub inbound_firetext_passwords: Secret,
 }
 
 impl Default for ApiConfig {
@@ -60,10 +70,15 @@ impl Default for ApiConfig {
             request_timeout: Duration::from_secs(30),
             keep_alive: Duration::from_secs(75),
             admin_url: "http://localhost:6012".into(),
+            public_url: String::new(),
+            unsubscribe_url: String::new(),
             delivery_lease: Duration::from_secs(60),
             deliveries_at_once: 256,
             receipt_user: String::new(),
             receipt_password: Secret::default(),
+            inbound_mmg_users: String::new(),
+            inbound_mmg_passwords: Secret::default(),
+            inbound_firetext_passwords: Secret::default(),
         }
     }
 }
@@ -84,6 +99,11 @@ impl ApiConfig {
         }
         if self.receipt_user.is_empty() != self.receipt_password.is_empty() {
             return Err(BadSetting { key: "receipt_password", problem: "set together with receipt_user" });
+        }
+        for (key, url) in [("public_url", &self.public_url), ("unsubscribe_url", &self.unsubscribe_url)] {
+            if !url.is_empty() && !["https://", "http://"].iter().any(|scheme| url.starts_with(scheme)) {
+                return Err(BadSetting { key, problem: "begins with https:// or http://" });
+            }
         }
         Ok(())
     }

@@ -41,6 +41,9 @@ pub(crate) enum Problem {
     InvalidPhone(&'static str),
     Receipt(BadReceipt),
     WrongReceiptPassword,
+    /// Of a provider that posts a text.
+    NoCredentials,
+    WrongCredentials,
     LimitExceeded(Exceeded),
     /// Its `Idempotency-Key` came with another request before.
     IdempotencyKeyReused,
@@ -89,7 +92,8 @@ impl Problem {
             Self::LimitExceeded(_) => StatusCode::TOO_MANY_REQUESTS,
             Self::IdempotencyKeyReused => StatusCode::UNPROCESSABLE_ENTITY,
             Self::IdempotencyKeyInFlight => StatusCode::CONFLICT,
-            Self::WrongReceiptPassword => StatusCode::UNAUTHORIZED,
+            Self::WrongReceiptPassword | Self::NoCredentials => StatusCode::UNAUTHORIZED,
+            Self::WrongCredentials => StatusCode::FORBIDDEN,
             Self::NoResult | Self::UnknownUrl | Self::Unsubscribe(_) => StatusCode::NOT_FOUND,
             Self::WrongMethod(_) => StatusCode::METHOD_NOT_ALLOWED,
             Self::BodyTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
@@ -103,7 +107,9 @@ impl Problem {
     /// The class that the contract names.
     fn class(&self) -> &'static str {
         match self {
-            Self::Denied(_) | Self::WrongReceiptPassword => "AuthError",
+            Self::Denied(_) | Self::WrongReceiptPassword | Self::NoCredentials | Self::WrongCredentials => {
+                "AuthError"
+            }
             Self::Validation(_) | Self::Fields(_) => "ValidationError",
             Self::BadRequest(_) | Self::Receipt(_) => "BadRequestError",
             Self::InvalidPhone(_) => "InvalidPhoneError",
@@ -138,7 +144,10 @@ impl Problem {
             Self::BadRequest(message) => message,
             Self::InvalidPhone(message) | Self::Unsubscribe(message) => message,
             Self::Receipt(BadReceipt::Invalid(message)) => message,
-            Self::WrongReceiptPassword => "Unauthorized: authentication token must be provided",
+            Self::WrongReceiptPassword | Self::NoCredentials => {
+                "Unauthorized: authentication token must be provided"
+            }
+            Self::WrongCredentials => "Forbidden: invalid authentication token provided",
             Self::LimitExceeded(exceeded) => return vec![limit_message(exceeded).into()],
             Self::IdempotencyKeyReused => {
                 "Idempotency-Key was used for another request within the last 24 hours"
@@ -218,6 +227,10 @@ impl Problem {
             }
             Self::WrongReceiptPassword => {
                 response.insert_header((WWW_AUTHENTICATE, "Basic realm=\"receipts\""));
+            }
+            // The contract says Bearer, though basic is what is wanted.
+            Self::NoCredentials => {
+                response.insert_header((WWW_AUTHENTICATE, "Bearer"));
             }
             Self::WrongMethod(methods) => {
                 response.insert_header((ALLOW, *methods));

@@ -1,6 +1,7 @@
 //! The public API that the official clients call.
 
 pub(crate) mod notifications;
+pub(crate) mod received_texts;
 mod sanitise;
 mod schema;
 pub(crate) mod send;
@@ -11,11 +12,21 @@ use actix_web::{
     http::header::{HOST, HeaderName},
 };
 use chrono::{DateTime, Utc};
+use serde::Serialize;
+
+/// From a page of a list to itself and on.
+#[derive(Serialize)]
+struct Links {
+    current: String,
+    /// Whenever the page is not empty.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    next: Option<String>,
+}
 
 static FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
 
 /// `https://host`, as the caller sees it: what URIs in answers begin with. TLS ends in front of us.
-fn root(request: &HttpRequest) -> String {
+pub(crate) fn root(request: &HttpRequest) -> String {
     let header = |name: &HeaderName| request.headers().get(name).and_then(|value| value.to_str().ok());
     let scheme = match header(&FORWARDED_PROTO).and_then(|list| list.split(',').next()).map(str::trim) {
         Some("https") => "https",
