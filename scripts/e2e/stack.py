@@ -129,7 +129,7 @@ class Stack:
         }
         with (services.state / "env").open("a") as env:
             env.writelines(f"export {name}={value}\n" for name, value in own.items())
-        services.library("eval", "stack_environment && stack_seed")
+        services.library("eval", "stack_environment && stack_seed --without-limits")
         variables = services.library("eval", "set -a && stack_environment && env -0")
         self.env = dict(line.split("=", 1) for line in variables.split("\0") if "=" in line)
         self.env["PILLARBOX_STATE_DIR"] = str(services.state)

@@ -55,12 +55,12 @@ stack_environment() {
   source "$STATE_DIR/env"
 }
 
-# stack_seed: schema, demo service, keys and templates; their ids go into env.
+# stack_seed [ARGS for `pillarboxctl seed`]: schema, demo service, keys and templates; their ids go into env.
 stack_seed() {
   local lines
   "$BIN/pillarboxctl" migrate >>"$STATE_DIR/logs/pillarboxctl.log" 2>&1 \
     || fail "the migration failed, see $STATE_DIR/logs/pillarboxctl.log"
-  lines=$("$BIN/pillarboxctl" seed --env 2>>"$STATE_DIR/logs/pillarboxctl.log") \
+  lines=$("$BIN/pillarboxctl" seed --env "$@" 2>>"$STATE_DIR/logs/pillarboxctl.log") \
     || fail "seeding failed, see $STATE_DIR/logs/pillarboxctl.log"
   mapfile -t lines <<<"$lines"
   export_lines "${lines[@]}" >>"$STATE_DIR/env"

@@ -10,6 +10,7 @@ use db::{
     sealing::Keyring,
     service::{Limits, Permission, ReplyTo, Service, SmsSender},
     template::Template,
+    user::User,
 };
 use domain::{
     clock::Clock,
@@ -27,13 +28,16 @@ const SERVICE: ServiceId = ServiceId(uuid!("3ee52a8c-284e-47cb-b404-45fd74a9ea9e
 const SMS_TEMPLATE: TemplateId = TemplateId(uuid!("b2a578f1-2b95-40b9-bc32-50d94122818a"));
 const EMAIL_TEMPLATE: TemplateId = TemplateId(uuid!("32e7d18e-92bd-4e5e-bac3-3e399b14b0f7"));
 const SMS_SENDER: SmsSenderId = SmsSenderId(uuid!("eaa58151-fd17-4ab6-b73b-046b6e4fb639"));
+const MEMBER: Uuid = uuid!("6ce466d0-fd6a-11e5-82f5-e0accb9d11a6");
 const REPLY_TO: ReplyToId = ReplyToId(uuid!("20b6e3de-fa15-46f6-8c19-bca48fa5741d"));
 
 const SERVICE_NAME: &str = "Pillarbox demo";
 /// One of Ofcom's numbers for fiction. Neither one that the public API only simulates, nor a magic one of the simulator.
 const NUMBER: &str = "07700900855";
 const EMAIL: &str = "rosa.marsh@example.com";
+/// The member of the team who made the templates.
 const CREATED_BY: &str = "demo@example.com";
+const MEMBER_NUMBER: &str = "07700900856";
 
 /// Another seed, or a migration, takes seconds.
 const WAIT_FOR_LOCK: Duration = Duration::from_secs(30);
@@ -44,6 +48,9 @@ pub(crate) struct Arguments {
     /// Print KEY=value lines, as the official clients' tests name them
     #[arg(long)]
     env: bool,
+    /// As good as no limits on the service, for measurements; without it, those of any live service
+    #[arg(long)]
+    without_limits: bool,
 }
 
 /// The text of the demo key of each type.
@@ -58,15 +65,18 @@ pub(crate) async fn run(arguments: Arguments) -> Result<(), Error> {
     let keyring = settings.sealing.keyring()?;
     let _lock = database::lock(&settings.database, WAIT_FOR_LOCK).await?;
     let db = database::open(&settings.database).await?;
-    store_service(&db).await?;
+    let limits = if arguments.without_limits { Limits::NONE } else { Limits::LIVE };
+    store_service(&db, limits).await?;
     let keys = create_keys(&db, keyring).await?;
     say(&if arguments.env { variables(&keys) } else { summary(&keys) })
 }
 
-async fn store_service(db: &Db) -> Result<(), Error> {
+async fn store_service(db: &Db, limits: Limits) -> Result<(), Error> {
     let now = Clock::System.now();
     db.run("seed.service", move |conn| {
-        db::service::put(conn, &service(), now)?;
+        db::service::put(conn, &Service { limits, ..service() }, now)?;
+        db::user::put(conn, &member(), now)?;
+        db::user::join(conn, MEMBER, SERVICE)?;
         for template in [sms_template(), email_template()] {
             db::template::put(conn, &template, CREATED_BY, now)?;
         }
@@ -103,6 +113,16 @@ fn service() -> Service {
     }
 }
 
+/// Whom keys of the team, and every key in trial mode, may reach besides the guest list.
+fn member() -> User {
+    User {
+        id: MEMBER,
+        name: "Ada Okafor".into(),
+        email_address: CREATED_BY.into(),
+        mobile_number: Some(MEMBER_NUMBER.into()),
+    }
+}
+
 fn sms_template() -> Template {
     Template {
         id: SMS_TEMPLATE,
@@ -112,6 +132,7 @@ fn sms_template() -> Template {
         version: 1,
         subject: None,
         content: "Hello ((name)), your permit is ready to collect.".into(),
+        has_unsubscribe_link: false,
         archived: false,
     }
 }
@@ -193,6 +214,7 @@ fn summary(Keys { normal, team, test }: &Keys) -> String {
   SMS sender     {SMS_SENDER}  PILLARBOX
   reply-to       {REPLY_TO}
   guest list     {NUMBER}, {EMAIL}
+  team           {MEMBER_NUMBER}, {CREATED_BY}
 keys
   normal         {normal}
   team           {team}

@@ -36,8 +36,9 @@ async fn concurrent_callers_share_transactions_and_all_are_stored() {
     assert!(groups.load(Ordering::SeqCst) < 300, "callers shared transactions");
     let audit = db::audit::audit(&mut database.connect()).unwrap();
     assert_eq!((audit.accepted, audit.waiting, audit.is_balanced()), (300, 300, true));
+    let mut conn = database.connect();
     for id in answers {
-        assert!(db::notification::find(&mut database.connect(), id.into()).unwrap().is_some());
+        assert!(db::notification::find(&mut conn, id.into()).unwrap().is_some());
     }
 }
 
