@@ -16,7 +16,7 @@ use domain::{
 use serde_json::Value;
 use uuid::Uuid;
 
-use crate::{App, auth::Caller, error::Problem, lookup::KnownTemplate};
+use crate::{App, auth::Caller, error::Problem, lookup::KnownTemplate, unsubscribe::Links};
 
 /// Whoever sends there gets an answer as usual, and nothing is stored.
 const SIMULATED_NUMBERS: [&str; 3] = ["447700900000", "447700900111", "447700900222"];
@@ -74,8 +74,11 @@ pub(crate) fn nothing_missing(template: &KnownTemplate, values: &Personalisation
 }
 
 /// Whether a value is a file to be sent as a link.
+pub(crate) fn is_file(value: &Value) -> bool {
+    value.as_object().is_some_and(|object| object.contains_key("file"))
+}
+
 pub(crate) fn has_file(values: &Personalisation) -> bool {
-    let is_file = |value: &Value| value.as_object().is_some_and(|object| object.contains_key("file"));
     values.as_map().values().any(is_file)
 }
 
@@ -144,7 +147,7 @@ pub(crate) struct Message {
     pub(crate) normalised_recipient: String,
     pub(crate) reference: Option<String>,
     pub(crate) sender: Option<String>,
-    pub(crate) unsubscribe_url: Option<String>,
+    pub(crate) links: Links,
     pub(crate) international: bool,
     pub(crate) phone_prefix: Option<String>,
     pub(crate) rate_multiplier: u8,
@@ -179,7 +182,8 @@ pub(crate) fn notification(
         personalisation,
         client_reference: message.reference,
         sender: message.sender,
-        unsubscribe_url: message.unsubscribe_url,
+        unsubscribe_url: message.links.one_click,
+        unsubscribe_page_url: message.links.page,
         international: message.international,
         phone_prefix: message.phone_prefix,
         rate_multiplier: message.rate_multiplier.into(),

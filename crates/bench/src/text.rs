@@ -48,6 +48,7 @@ pub(crate) fn notification(account: Account, keyring: &Keyring, n: u64) -> NewNo
         client_reference: None,
         sender: Some(SENDER.into()),
         unsubscribe_url: None,
+        unsubscribe_page_url: None,
         international: false,
         phone_prefix: Some("44".into()),
         rate_multiplier: 1,

@@ -35,7 +35,10 @@ pub struct NewNotification {
     pub personalisation: Option<Vec<u8>>,
     pub client_reference: Option<String>,
     pub sender: Option<String>,
+    /// For mail programs, in the headers.
     pub unsubscribe_url: Option<String>,
+    /// For people, in the text.
+    pub unsubscribe_page_url: Option<String>,
     pub international: bool,
     pub phone_prefix: Option<String>,
     pub rate_multiplier: i16,
@@ -189,6 +192,7 @@ statement! {
         client_references: Vec<Option<&'a str>> => sql::Array<sql::Nullable<sql::Text>>,
         senders: Vec<Option<&'a str>> => sql::Array<sql::Nullable<sql::Text>>,
         unsubscribe_urls: Vec<Option<&'a str>> => sql::Array<sql::Nullable<sql::Text>>,
+        unsubscribe_page_urls: Vec<Option<&'a str>> => sql::Array<sql::Nullable<sql::Text>>,
         internationals: Vec<bool> => sql::Array<sql::Bool>,
         phone_prefixes: Vec<Option<&'a str>> => sql::Array<sql::Nullable<sql::Text>>,
         rate_multipliers: Vec<i16> => sql::Array<sql::SmallInt>,
@@ -197,18 +201,18 @@ statement! {
         wake_ats: Vec<DateTime<Utc>> => sql::Array<sql::Timestamptz>,
         clocks_apart: i32 => sql::Integer,
     } -> (),
-    "WITH input AS (SELECT * FROM UNNEST(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+    "WITH input AS (SELECT * FROM UNNEST(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
        AS t (id, service_id, channel, key_type, api_key_id, template_id, template_version, recipient, normalised_recipient,
-             personalisation, client_reference, sender, unsubscribe_url, international, phone_prefix, rate_multiplier,
-             created_at, kind, wake_at)),
+             personalisation, client_reference, sender, unsubscribe_url, unsubscribe_page_url, international,
+             phone_prefix, rate_multiplier, created_at, kind, wake_at)),
      due_too AS (INSERT INTO due (subject_id, kind, due_at, wake_at)
        SELECT id, kind::wakeup_kind, created_at - ? * interval '1 second', wake_at FROM input)
      INSERT INTO notifications (id, service_id, channel, key_type, api_key_id, template_id, template_version, recipient,
-       normalised_recipient, personalisation, client_reference, sender, unsubscribe_url, international, phone_prefix,
-       rate_multiplier, created_at)
+       normalised_recipient, personalisation, client_reference, sender, unsubscribe_url, unsubscribe_page_url,
+       international, phone_prefix, rate_multiplier, created_at)
      SELECT id, service_id, channel::channel, key_type::key_type, api_key_id, template_id, template_version, recipient,
-       normalised_recipient, personalisation, client_reference, sender, unsubscribe_url, international, phone_prefix,
-       rate_multiplier, created_at
+       normalised_recipient, personalisation, client_reference, sender, unsubscribe_url, unsubscribe_page_url,
+       international, phone_prefix, rate_multiplier, created_at
      FROM input"
 }
 
@@ -245,6 +249,7 @@ fn insert(conn: &mut PgConnection, new: &[&NewNotification]) -> QueryResult<()> 
         client_references: column(new, |n| n.client_reference.as_deref()),
         senders: column(new, |n| n.sender.as_deref()),
         unsubscribe_urls: column(new, |n| n.unsubscribe_url.as_deref()),
+        unsubscribe_page_urls: column(new, |n| n.unsubscribe_page_url.as_deref()),
         internationals: column(new, |n| n.international),
         phone_prefixes: column(new, |n| n.phone_prefix.as_deref()),
         rate_multipliers: column(new, |n| n.rate_multiplier),

@@ -27,6 +27,8 @@ pub struct Template {
     /// E-mails only.
     pub subject: Option<String>,
     pub content: String,
+    /// Its e-mails end with a link to unsubscribe, and offer it to mail programs.
+    pub has_unsubscribe_link: bool,
     pub archived: bool,
 }
 
@@ -35,7 +37,7 @@ pub struct Template {
 /// # Errors
 /// When the query fails.
 pub fn current(conn: &mut PgConnection, service: ServiceId, id: TemplateId) -> QueryResult<Option<Template>> {
-    type Row = (PgChannel, String, i32, Option<String>, String, Option<DateTime<Utc>>);
+    type Row = (PgChannel, String, i32, Option<String>, String, bool, Option<DateTime<Utc>>);
     let row: Option<Row> = templates::table
         .inner_join(
             template_versions::table.on(template_versions::template_id
@@ -51,11 +53,12 @@ pub fn current(conn: &mut PgConnection, service: ServiceId, id: TemplateId) -> Q
             templates::version,
             template_versions::subject,
             template_versions::content,
+            template_versions::has_unsubscribe_link,
             templates::archived_at,
         ))
         .first(conn)
         .optional()?;
-    Ok(row.map(|(channel, name, version, subject, content, archived_at)| Template {
+    Ok(row.map(|(channel, name, version, subject, content, has_unsubscribe_link, archived_at)| Template {
         id,
         service_id: service,
         channel: channel.0,
@@ -63,6 +66,7 @@ pub fn current(conn: &mut PgConnection, service: ServiceId, id: TemplateId) -> Q
         version,
         subject,
         content,
+        has_unsubscribe_link,
         archived: archived_at.is_some(),
     }))
 }
@@ -93,7 +97,7 @@ pub enum Which {
 /// When the query fails.
 pub fn dated(conn: &mut PgConnection, service: ServiceId, which: Which) -> QueryResult<Vec<Dated>> {
     type Head = (Uuid, PgChannel, String, Option<DateTime<Utc>>, DateTime<Utc>);
-    type Version = (i32, Option<String>, String, DateTime<Utc>, Option<String>);
+    type Version = (i32, Option<String>, String, bool, DateTime<Utc>, Option<String>);
     let joined = template_versions::table.on(template_versions::template_id.eq(templates::id));
     let mut query = templates::table
         .inner_join(joined)
@@ -112,6 +116,7 @@ pub fn dated(conn: &mut PgConnection, service: ServiceId, which: Which) -> Query
                 template_versions::version,
                 template_versions::subject,
                 template_versions::content,
+                template_versions::has_unsubscribe_link,
                 template_versions::created_at,
                 template_versions::created_by,
             ),
@@ -133,7 +138,7 @@ pub fn dated(conn: &mut PgConnection, service: ServiceId, which: Which) -> Query
     };
     let rows: Vec<(Head, Version)> = query.load(conn)?;
     let dated = |((id, channel, name, archived_at, created_at), version): (Head, Version)| {
-        let (version, subject, content, made_at, created_by) = version;
+        let (version, subject, content, has_unsubscribe_link, made_at, created_by) = version;
         let template = Template {
             id: id.into(),
             service_id: service,
@@ -142,6 +147,7 @@ pub fn dated(conn: &mut PgConnection, service: ServiceId, which: Which) -> Query
             version,
             subject,
             content,
+            has_unsubscribe_link,
             archived: archived_at.is_some(),
         };
         Dated { template, created_at, updated_at: (version > 1).then_some(made_at), created_by }
@@ -178,7 +184,37 @@ pub fn texts(
         .collect())
 }
 
-/// Creates a template at version 1, or adds a version when the text has changed; the version that is current now.
+/// One version, under the name that its template has now.
+#[derive(Clone, Debug, Default)]
+pub struct NamedVersion {
+    pub name: String,
+    /// E-mails only.
+    pub subject: Option<String>,
+    pub content: String,
+}
+
+/// These versions with their names.
+///
+/// # Errors
+/// When a query fails.
+pub fn named(
+    conn: &mut PgConnection,
+    versions: &[(TemplateId, i32)],
+) -> QueryResult<std::collections::HashMap<(TemplateId, i32), NamedVersion>> {
+    let ids = versions.iter().map(|(id, _)| id.0);
+    let names: Vec<(Uuid, String)> = templates::table
+        .filter(templates::id.eq_any(ids))
+        .select((templates::id, templates::name))
+        .load(conn)?;
+    let names: std::collections::HashMap<Uuid, String> = names.into_iter().collect();
+    let named = |(version, (subject, content)): ((TemplateId, i32), VersionText)| {
+        let name = names.get(&version.0.0).cloned().unwrap_or_default();
+        (version, NamedVersion { name, subject, content })
+    };
+    Ok(texts(conn, versions)?.into_iter().map(named).collect())
+}
+
+/// Creates a template at version 1, or adds a version when the text, or whether it has a link, has changed; the version that is current now.
 ///
 /// # Errors
 /// When a query fails; then nothing is written.
@@ -191,7 +227,11 @@ pub fn put(
     conn.transaction(|conn| {
         let current = current(conn, template.service_id, template.id)?;
         let version = match &current {
-            Some(old) if old.subject == template.subject && old.content == template.content => {
+            Some(old)
+                if old.subject == template.subject
+                    && old.content == template.content
+                    && old.has_unsubscribe_link == template.has_unsubscribe_link =>
+            {
                 return Ok(old.version);
             }
             Some(old) => old.version + 1,
@@ -220,6 +260,7 @@ pub fn put(
                 template_versions::version.eq(version),
                 template_versions::subject.eq(&template.subject),
                 template_versions::content.eq(&template.content),
+                template_versions::has_unsubscribe_link.eq(template.has_unsubscribe_link),
                 template_versions::created_at.eq(now),
                 template_versions::created_by.eq(created_by),
             ))

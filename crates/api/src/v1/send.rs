@@ -27,6 +27,8 @@ use crate::{
     body,
     error::{PlainError, Problem},
     lookup::KnownTemplate,
+    unsubscribe::Links,
+    v2::root,
 };
 
 /// The longest text, in UTF-8 bytes, without the service's name in front.
@@ -74,7 +76,7 @@ async fn send(
     let body = body::json(&body::read(payload, app.body_limits()).await?)?;
     let asked = Asked::read(body, channel)?;
     // 3 is told before all that follows, and 11.
-    let judged = judge(app, &caller, asked, channel).await;
+    let judged = judge(app, &caller, &root(request), asked, channel).await;
     admit::admit(app, &caller, measure(&caller, channel), None, judged).await
 }
 
@@ -91,7 +93,7 @@ fn measure(caller: &Caller, channel: Channel) -> Measure {
     Measure { key_type: caller.key_type, channel, rate: None, daily, international: None }
 }
 
-async fn judge(app: &App, caller: &Caller, mut asked: Asked, channel: Channel) -> Judged {
+async fn judge(app: &App, caller: &Caller, root: &str, mut asked: Asked, channel: Channel) -> Judged {
     tags::strip(&mut asked.personalisation);
     let values = Personalisation::new(std::mem::take(&mut asked.personalisation));
     let (template, body) = check(app, caller, &asked, &values, channel).await?;
@@ -107,7 +109,8 @@ async fn judge(app: &App, caller: &Caller, mut asked: Asked, channel: Channel) -
     let new = if asked.to.is_simulated() {
         None
     } else {
-        let message = message(app, caller, asked.to, (id, channel), now)?;
+        let links = Links::new(app, &template, (id, now), &asked.to.shown, root, None);
+        let message = message(app, caller, asked.to, (id, channel), now, links)?;
         Some(accept::notification(app, caller, &template, &values, message))
     };
     // No number that 2016 took begins with anything but 44.
@@ -201,6 +204,7 @@ fn message(
     to: Recipient,
     (id, channel): (NotificationId, Channel),
     now: chrono::DateTime<chrono::Utc>,
+    links: Links,
 ) -> Result<Message, Problem> {
     // The same text costs the same through either API; Jersey, Guernsey and the Isle of Man are not the UK.
     let number = (channel == Channel::Sms).then(|| PhoneNumber::parse(&to.normalised).ok()).flatten();
@@ -215,7 +219,7 @@ fn message(
         normalised_recipient: to.normalised,
         reference: None,
         sender: sender.map(ToOwned::to_owned),
-        unsubscribe_url: None,
+        links,
         international: number.as_ref().is_some_and(PhoneNumber::is_international),
         phone_prefix: (channel == Channel::Sms)
             .then(|| number.as_ref().map_or("44", PhoneNumber::country_prefix).to_owned()),

@@ -21,6 +21,7 @@ fn put_template(stage: &Stage, channel: Channel, subject: Option<&str>, content:
         version: 1,
         subject: subject.map(Into::into),
         content: content.into(),
+        has_unsubscribe_link: false,
         archived: false,
     };
     db::template::put(&mut stage.connect(), &template, "rosa@example.gov.uk", now()).unwrap();

@@ -15,6 +15,7 @@ fn put(stage: &Stage, id: TemplateId, channel: Channel, name: &str, content: &st
         version: 1,
         subject: (channel == Channel::Email).then(|| "Your ((thing))".into()),
         content: content.into(),
+        has_unsubscribe_link: false,
         archived: false,
     };
     db::template::put(&mut stage.connect(), &template, "rosa@example.gov.uk", now()).unwrap();

@@ -134,22 +134,33 @@ proptest! {
     ) {
         // Names without a value would be shown marked up.
         let content = format!("{}{placeholder}{}", before.replace("((", "("), after.replace("((", "("));
-        let html = email::html_body(&content, &values(value.clone()), unsubscribe);
+        let html = email::html_body(&content, &values(value.clone()), unsubscribe).unwrap();
         prop_assert_eq!(foreign_tag(&html), None, "{}", html);
         prop_assert!(closed_as_often_as_opened(&html), "{}", html);
         prop_assert!(!html.contains("href=\"javascript"), "{}", html);
-        let plain = email::plain_text(&content, &values(value.clone()), unsubscribe);
+        let plain = email::plain_text(&content, &values(value.clone()), unsubscribe).unwrap();
         prop_assert!(plain.ends_with('\n'));
-        let preheader = email::preheader(&content, &values(value));
+        let preheader = email::preheader(&content, &values(value)).unwrap();
         prop_assert!(preheader.chars().count() <= 256);
         prop_assert!(!preheader.contains('<'), "{}", preheader);
+    }
+
+    #[test]
+    fn the_link_to_unsubscribe_leads_where_it_should(token in "[A-Za-z0-9_-]{1,480}", words in "[a-z]{1,8}") {
+        let url = format!("http://127.0.0.1:6011/unsubscribe/5f0c1f6e-6a3e-4b0c-9a53-0d5f6f4c0a11/{token}");
+        let html = email::html_body(&words, &Personalisation::default(), Some(&url)).unwrap();
+        let link = format!("href=\"{url}\">Unsubscribe from these emails</a></p>");
+        prop_assert!(html.ends_with(&link), "{}", html);
+        let plain = email::plain_text(&words, &Personalisation::default(), Some(&url)).unwrap();
+        let last = format!("\nUnsubscribe from these emails: {url}\n");
+        prop_assert!(plain.ends_with(&last), "{}", plain);
     }
 
     #[test]
     fn the_page_has_one_title_and_one_body(subject in text(), content in text()) {
         let subject = subject.replace("((", "(");
         let content = content.replace("((", "(");
-        let page = email::render(&subject, &content, &Personalisation::default(), None).html;
+        let page = email::render(&subject, &content, &Personalisation::default(), None).unwrap().html;
         for once in ["<!DOCTYPE html>", "<html lang=\"en\">", "<title>", "</title>", "</head>", "<body ", "</body>", "</html>"] {
             prop_assert_eq!(page.matches(once).count(), 1, "{} in {}", once, page);
         }
@@ -160,7 +171,7 @@ proptest! {
     #[test]
     fn plain_words_are_one_paragraph(words in prop::collection::vec("[a-z]{1,8}", 1..20)) {
         let content = words.join(" ");
-        let email = email::render("s", &content, &Personalisation::default(), None);
+        let email = email::render("s", &content, &Personalisation::default(), None).unwrap();
         prop_assert_eq!(&email.plain, &format!("{content}\n"));
         let has_paragraph = email.html.contains(&format!(">{content}</p>"));
         prop_assert!(has_paragraph);
@@ -212,7 +223,7 @@ fn hostile_mails_take_linear_time() {
         "((a))",
     ] {
         let content = format!("{definitions}{}", part.repeat(40_000 / part.len()));
-        let email = email::render("s", &content, &values("x".to_owned()), None);
+        let email = email::render("s", &content, &values("x".to_owned()), None).unwrap();
         assert!(!email.html.is_empty() && !email.plain.is_empty(), "{part}");
     }
 }
@@ -221,8 +232,11 @@ fn hostile_mails_take_linear_time() {
 fn depth_has_a_limit() {
     for part in ["* ", "^ ", "[", "* ^ ", "[[a](b)"] {
         let content = part.repeat(40_000 / part.len());
-        let email = email::render("s", &content, &Personalisation::default(), None);
-        assert_eq!(foreign_tag(&email::html_body(&content, &Personalisation::default(), None)), None);
+        let email = email::render("s", &content, &Personalisation::default(), None).unwrap();
+        assert_eq!(
+            foreign_tag(&email::html_body(&content, &Personalisation::default(), None).unwrap()),
+            None
+        );
         assert!(email.plain.ends_with('\n'));
     }
 }
