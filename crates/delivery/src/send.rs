@@ -6,7 +6,7 @@ use std::{
 };
 
 use domain::{
-    email,
+    email::{self, TooLarge},
     notification::{Attempt, Notification, Outcome},
     receipt::ReceiptWords,
     retry::SendFailure,
@@ -110,12 +110,16 @@ async fn send_email(
     notification: &Notification,
     progress: &mut Progress,
 ) -> Result<Outcome, SendFailure> {
-    let rendered = email::render(
+    let rendered = match email::render(
         notification.subject.as_deref().unwrap_or_default(),
         &notification.content,
         &notification.personalisation,
         notification.unsubscribe_page_url.as_deref(),
-    );
+    ) {
+        Ok(rendered) => rendered,
+        // It would be as large the next time.
+        Err(TooLarge) => return Ok(Outcome::Refused("e-mail is too large when rendered")),
+    };
     let provider = providers.choose_email()?;
     progress.provider = Some(provider.id());
     let mail = Mail {

@@ -9,6 +9,7 @@ use std::sync::LazyLock;
 use regex::Regex;
 
 use crate::email_page;
+use crate::filling::Filling;
 use crate::html::{Semicolon, unescape};
 use crate::markdown::{self, html, plain};
 use crate::template::{Lists, Missing, Personalisation, Template};
@@ -18,17 +19,29 @@ use crate::whitespace::{is_space, normalised};
 /// The largest e-mail, in UTF-8 bytes of the filled Markdown.
 pub const BYTE_LIMIT: usize = 2_000_000;
 
+/// The largest HTML or plain text part, in bytes. Markup makes an ordinary mail less than twice as long as its Markdown,
+/// but some texts (two list markers on every line) a hundred times. This is five times [`BYTE_LIMIT`], and as much as
+/// relays take for a whole mail (Amazon SES: 10 MB, unless more is asked for).
+pub const RENDERED_LIMIT: usize = 10_000_000;
+
+/// A mail that no relay would take.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("The message is longer than {RENDERED_LIMIT} bytes when rendered")]
+pub struct TooLarge;
+
 /// In characters; mail programs show fewer.
 const PREHEADER_LENGTH: usize = 256;
 
 /// What the API answers: filled, not rendered. `Debug` shows no text.
 #[derive(Clone, PartialEq, Eq)]
 pub struct FilledEmail {
+    /// Empty if it alone is too long.
     pub subject: String,
-    /// Markdown with the values put in, trimmed.
+    /// Markdown with the values put in, trimmed. Empty if it is too long.
     pub body: String,
     /// The content was nothing but placeholders and they came to nothing.
     pub empty: bool,
+    size: usize,
 }
 
 impl fmt::Debug for FilledEmail {
@@ -38,18 +51,32 @@ impl fmt::Debug for FilledEmail {
 }
 
 impl FilledEmail {
+    /// Of the body, or of what makes it too long, in bytes.
+    #[must_use]
+    pub fn size(&self) -> usize {
+        self.size
+    }
+
     #[must_use]
     pub fn is_too_long(&self) -> bool {
-        self.body.len() > BYTE_LIMIT
+        self.size > BYTE_LIMIT
     }
 }
 
-/// Subject and Markdown with the values put in.
+/// Subject and Markdown with the values put in, unless they are too long: what is, is measured and not written.
 #[must_use]
 pub fn fill(subject: &str, content: &str, values: &Personalisation) -> FilledEmail {
-    let body = fill_text(content, values, Lists::Bullets).trim_matches(is_space).to_owned();
+    let (subject, template) = (Template::parse(subject), Template::parse(content));
+    let subject = subject.filling(values, Lists::Sentence, MISSING);
+    let body = template.filling(values, Lists::Bullets, MISSING);
+    let (subject_size, body_size) = (subject.size(), body.trimmed_size());
     let could_be_empty = content.is_empty() || (content.starts_with("((") && content.ends_with("))"));
-    FilledEmail { subject: fill_subject(subject, values), empty: could_be_empty && body.is_empty(), body }
+    FilledEmail {
+        subject: if subject_size > BYTE_LIMIT { String::new() } else { one_line(&subject.text()) },
+        body: if body_size > BYTE_LIMIT { String::new() } else { body.trimmed() },
+        empty: could_be_empty && body_size == 0,
+        size: if body_size <= BYTE_LIMIT && subject_size > BYTE_LIMIT { subject_size } else { body_size },
+    }
 }
 
 /// The parts of a mail. `Debug` shows no text.
@@ -68,68 +95,96 @@ impl fmt::Debug for RenderedEmail {
 }
 
 /// Renders a mail as it is sent.
-#[must_use]
+///
+/// # Errors
+/// When a part is too large for any relay.
 pub fn render(
     subject: &str,
     content: &str,
     values: &Personalisation,
     unsubscribe_url: Option<&str>,
-) -> RenderedEmail {
+) -> Result<RenderedEmail, TooLarge> {
     let page = email_page::Page {
-        title: &fill_subject_for_html(subject, values),
-        preheader: &preheader(content, values),
-        body: &html_body(content, values, unsubscribe_url),
+        title: &fill_subject_for_html(subject, values)?,
+        preheader: &preheader(content, values)?,
+        body: &html_body(content, values, unsubscribe_url)?,
     };
-    RenderedEmail {
-        subject: fill_subject(subject, values),
-        plain: plain_text(content, values, unsubscribe_url),
+    Ok(RenderedEmail {
+        subject: one_line(&fill_text(subject, values, Lists::Sentence)?),
+        plain: plain_text(content, values, unsubscribe_url)?,
         html: page.to_string(),
-    }
+    })
 }
 
 /// The HTML made of the content, without the page around it.
-#[must_use]
-pub fn html_body(content: &str, values: &Personalisation, unsubscribe_url: Option<&str>) -> String {
-    let filled = fill_html(&with_unsubscribe_link(content, unsubscribe_url), values, Lists::Bullets);
-    typeset(&html::render(&markdown::parse(&prepared(&filled))))
+///
+/// # Errors
+/// When it is too large.
+pub fn html_body(
+    content: &str,
+    values: &Personalisation,
+    unsubscribe_url: Option<&str>,
+) -> Result<String, TooLarge> {
+    let filled = fill_html(&with_unsubscribe_link(content, unsubscribe_url), values, Lists::Bullets)?;
+    within_limit(typeset(&html::render(&markdown::parse(&prepared(&filled)))?))
 }
 
 /// The plain text part.
-#[must_use]
-pub fn plain_text(content: &str, values: &Personalisation, unsubscribe_url: Option<&str>) -> String {
-    let filled = fill_text(&with_unsubscribe_link(content, unsubscribe_url), values, Lists::Bullets);
-    let text = plain::render(&markdown::parse(&prepared(&filled)), plain::Form::Full);
+///
+/// # Errors
+/// When it is too large.
+pub fn plain_text(
+    content: &str,
+    values: &Personalisation,
+    unsubscribe_url: Option<&str>,
+) -> Result<String, TooLarge> {
+    let filled = fill_text(&with_unsubscribe_link(content, unsubscribe_url), values, Lists::Bullets)?;
+    let text = plain::render(&markdown::parse(&prepared(&filled)), plain::Form::Full)?;
     let text = unescape(&typeset(&text), Semicolon::Optional);
-    format!("{}\n", text.trim_start_matches(is_space))
+    within_limit(format!("{}\n", text.trim_start_matches(is_space)))
 }
 
 /// The first words, as HTML: mail programs show them next to the subject before the mail is opened.
-#[must_use]
-pub fn preheader(content: &str, values: &Personalisation) -> String {
-    let filled = fill_html(content, values, Lists::Bullets);
-    let text = plain::render(&markdown::parse(&prepared(&filled)), plain::Form::Words);
+///
+/// # Errors
+/// When the text is too large that they are the first words of.
+pub fn preheader(content: &str, values: &Personalisation) -> Result<String, TooLarge> {
+    let filled = fill_html(content, values, Lists::Bullets)?;
+    let text = plain::render(&markdown::parse(&prepared(&filled)), plain::Form::Words)?;
     let words: Vec<String> =
         typeset(&text).split(is_space).filter(|word| !word.is_empty()).map(ToOwned::to_owned).collect();
     let start: String = words.join(" ").chars().take(PREHEADER_LENGTH).collect();
-    start.trim_end().to_owned()
+    Ok(start.trim_end().to_owned())
 }
 
-fn fill_subject(subject: &str, values: &Personalisation) -> String {
-    normalised(&typeset(&fill_text(subject, values, Lists::Sentence)))
+fn one_line(subject: &str) -> String {
+    normalised(&typeset(subject))
 }
 
 /// The subject for the page's title.
-#[must_use]
-pub fn fill_subject_for_html(subject: &str, values: &Personalisation) -> String {
-    normalised(&typeset(&fill_html(subject, values, Lists::Sentence)))
+///
+/// # Errors
+/// When it is too large.
+pub fn fill_subject_for_html(subject: &str, values: &Personalisation) -> Result<String, TooLarge> {
+    Ok(one_line(&fill_html(subject, values, Lists::Sentence)?))
 }
 
-fn fill_text(text: &str, values: &Personalisation, lists: Lists) -> String {
-    Template::parse(text).fill_marking(values, lists, Missing::AsTypedInHtml)
+const MISSING: Missing = Missing::AsTypedInHtml;
+
+fn fill_text(text: &str, values: &Personalisation, lists: Lists) -> Result<String, TooLarge> {
+    written(&Template::parse(text).filling(values, lists, MISSING))
 }
 
-fn fill_html(text: &str, values: &Personalisation, lists: Lists) -> String {
-    Template::parse_for_html(text).fill_marking(values, lists, Missing::AsTypedInHtml)
+fn fill_html(text: &str, values: &Personalisation, lists: Lists) -> Result<String, TooLarge> {
+    written(&Template::parse_for_html(text).filling(values, lists, MISSING))
+}
+
+fn written(filling: &Filling) -> Result<String, TooLarge> {
+    if filling.size() > RENDERED_LIMIT { Err(TooLarge) } else { Ok(filling.text()) }
+}
+
+pub(crate) fn within_limit(text: String) -> Result<String, TooLarge> {
+    if text.len() > RENDERED_LIMIT { Err(TooLarge) } else { Ok(text) }
 }
 
 fn with_unsubscribe_link(content: &str, url: Option<&str>) -> String {

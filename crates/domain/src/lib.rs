@@ -7,6 +7,7 @@ pub mod country;
 pub mod email;
 pub mod email_address;
 mod email_page;
+pub mod filling;
 pub mod gsm;
 pub mod html;
 pub mod id;

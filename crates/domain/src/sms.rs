@@ -26,6 +26,11 @@ struct Sizes {
 /// Stands for a placeholder while white space is cleaned, when no values are given at all. A noncharacter, so that nobody
 /// means it.
 const STAND_IN: char = '\u{fdd0}';
+const STAND_IN_TEXT: &str = "\u{fdd0}";
+
+/// In bytes, as filled. A longer text is not written; more than any one value of a request can be, and ten thousand times
+/// what is sent.
+const WRITING_LIMIT: usize = 10_000_000;
 
 /// Why a text is not sent, in the words of the HTTP API.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -50,6 +55,7 @@ pub struct Sms {
     extended: usize,
     /// Before downgrade, in order of first use.
     ucs2_characters: Vec<char>,
+    is_written: bool,
 }
 
 impl Sms {
@@ -63,8 +69,13 @@ impl Sms {
     #[must_use]
     pub fn from_template(template: &Template, values: &Personalisation, prefix: Option<&str>) -> Self {
         let prefix = prefix.filter(|prefix| !prefix.is_empty());
-        let missing = if values.as_map().is_empty() { Missing::StandIn(STAND_IN) } else { Missing::AsTyped };
-        let filled = template.fill_marking(values, Lists::Sentence, missing);
+        let missing =
+            if values.as_map().is_empty() { Missing::StandIn(STAND_IN_TEXT) } else { Missing::AsTyped };
+        let filling = template.filling(values, Lists::Sentence, missing);
+        if filling.size() > WRITING_LIMIT {
+            return Self::unwritten(filling.size());
+        }
+        let filled = filling.text();
         let written = cleaned(&match prefix {
             Some(prefix) => format!("{}: {filled}", prefix.trim_matches(is_space)),
             None => filled,
@@ -88,7 +99,25 @@ impl Sms {
             length_without_prefix: length.saturating_sub(prefix_length),
             extended,
             ucs2_characters,
+            is_written: true,
         }
+    }
+
+    fn unwritten(bytes: usize) -> Self {
+        Self {
+            text: String::new(),
+            length: bytes,
+            length_without_prefix: bytes,
+            extended: 0,
+            ucs2_characters: Vec::new(),
+            is_written: false,
+        }
+    }
+
+    /// Whether there is a text. One of more than ten million bytes is not written, and its length is given in bytes.
+    #[must_use]
+    pub fn is_written(&self) -> bool {
+        self.is_written
     }
 
     #[must_use]
@@ -221,6 +250,18 @@ mod tests {
         let sms = Sms::render("b", &Personalisation::default(), Some(" Svc "));
         assert_eq!((sms.text(), sms.length(), sms.is_empty()), ("Svc: b", 6, true));
         assert_eq!(Sms::render("bb", &Personalisation::default(), Some("Svc")).length_without_prefix(), 2);
+    }
+
+    #[test]
+    fn a_text_of_gigabytes_is_too_long_and_not_written() {
+        let value = serde_json::Value::from("x".repeat(1_000_000));
+        let values = Personalisation::new([("a".to_owned(), value)].into_iter().collect());
+        let sms = Sms::render(&"((a))".repeat(1_000), &values, None);
+        assert_eq!(sms.sendable(), Err(Unsendable::TooLong { length: 1_000_000_000 }));
+        assert!(!sms.is_written());
+        let sms = Sms::render("((a))", &values, Some("Svc"));
+        assert_eq!(sms.sendable(), Err(Unsendable::TooLong { length: 1_000_000 }));
+        assert!(sms.is_written());
     }
 
     #[test]

@@ -9,9 +9,10 @@ use std::sync::LazyLock;
 use regex::Regex;
 use serde_json::Value;
 
+use crate::filling::Filling;
 use crate::html;
+use crate::personalisation::key;
 pub use crate::personalisation::{Lists, Personalisation};
-use crate::personalisation::{is_yes, key, spelling};
 
 /// What stands in a filled text for a placeholder without a value.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -27,26 +28,26 @@ pub enum Missing {
     AsTypedInHtml,
     WithoutBracketsInHtml,
     HiddenInHtml,
-    /// One character that the caller finds again.
-    StandIn(char),
+    /// A mark that the caller finds again.
+    StandIn(&'static str),
 }
 
 /// A template's text, taken apart once.
 #[derive(Clone, Debug)]
 pub struct Template {
-    text: String,
-    placeholders: Vec<Placeholder>,
-    escapes_html: bool,
+    pub(crate) text: String,
+    pub(crate) placeholders: Vec<Placeholder>,
+    pub(crate) escapes_html: bool,
 }
 
 /// `((name))` or `((name??shown if the value is a yes))`: where in the text its parts are.
 #[derive(Clone, Debug)]
-struct Placeholder {
-    whole: Range<usize>,
-    name: Range<usize>,
-    condition: Option<Range<usize>>,
+pub(crate) struct Placeholder {
+    pub(crate) whole: Range<usize>,
+    pub(crate) name: Range<usize>,
+    pub(crate) condition: Option<Range<usize>>,
     /// What its name is matched by.
-    key: String,
+    pub(crate) key: String,
 }
 
 impl Template {
@@ -86,7 +87,7 @@ impl Template {
         self.distinct().map(|placeholder| &self.text[placeholder.name.clone()]).collect()
     }
 
-    fn distinct(&self) -> impl Iterator<Item = &Placeholder> {
+    pub(crate) fn distinct(&self) -> impl Iterator<Item = &Placeholder> {
         let mut seen = HashSet::new();
         self.placeholders.iter().filter(move |placeholder| seen.insert(placeholder.key.as_str()))
     }
@@ -125,19 +126,13 @@ impl Template {
     /// [`Self::fill`], with a choice of what stands for a placeholder without a value.
     #[must_use]
     pub fn fill_marking(&self, values: &Personalisation, lists: Lists, missing: Missing) -> String {
-        let values = self.values(values);
-        let mut out = String::with_capacity(self.text.len());
-        let mut done = 0;
-        for placeholder in &self.placeholders {
-            out.push_str(&self.text[done..placeholder.whole.start]);
-            match values.get(&placeholder.key).and_then(|value| spelling(value, lists)) {
-                Some(value) => self.push_value(&mut out, placeholder, &value),
-                None => self.push_missing(&mut out, placeholder, missing),
-            }
-            done = placeholder.whole.end;
-        }
-        out.push_str(&self.text[done..]);
-        out
+        self.filling(values, lists, missing).text()
+    }
+
+    /// [`Self::fill_marking`] for whoever has to know how long it gets before it is written.
+    #[must_use]
+    pub fn filling(&self, values: &Personalisation, lists: Lists, missing: Missing) -> Filling<'_> {
+        Filling::new(self, &self.values(values), lists, missing)
     }
 
     fn values<'v>(&self, values: &'v Personalisation) -> HashMap<String, &'v Value> {
@@ -147,43 +142,6 @@ impl Template {
             values.by_key(html::escape)
         } else {
             values.by_key(str::to_owned)
-        }
-    }
-
-    fn push_value(&self, out: &mut String, placeholder: &Placeholder, value: &str) {
-        match &placeholder.condition {
-            Some(text) if is_yes(value) => out.push_str(&self.text[text.clone()]),
-            Some(_) => {}
-            None if self.escapes_html => out.push_str(&html::escape(value)),
-            None => out.push_str(value),
-        }
-    }
-
-    fn push_missing(&self, out: &mut String, placeholder: &Placeholder, missing: Missing) {
-        let typed = &self.text[placeholder.whole.clone()];
-        let name = &self.text[placeholder.name.clone()];
-        let condition = placeholder.condition.clone().map(|text| &self.text[text]);
-        match (missing, condition) {
-            (Missing::StandIn(c), _) => out.push(c),
-            (Missing::Hidden, _) => out.push_str("[hidden]"),
-            (Missing::HiddenInHtml, _) => out.push_str("<span class='placeholder-redacted'>hidden</span>"),
-            (Missing::AsTyped, _) | (Missing::WithoutBrackets, Some(_)) => out.push_str(typed),
-            (Missing::WithoutBrackets, None) => out.push_str(name),
-            (Missing::AsTypedInHtml | Missing::WithoutBracketsInHtml, Some(text)) => {
-                out.extend([
-                    "<span class='placeholder-conditional'>&#40;&#40;",
-                    name,
-                    "??</span>",
-                    text,
-                    "&#41;&#41;",
-                ]);
-            }
-            (Missing::AsTypedInHtml, None) => {
-                out.extend(["<span class='placeholder'>&#40;&#40;", name, "&#41;&#41;</span>"]);
-            }
-            (Missing::WithoutBracketsInHtml, None) => {
-                out.extend(["<span class='placeholder-no-brackets'>", name, "</span>"]);
-            }
         }
     }
 }

@@ -232,7 +232,7 @@ async fn check_email<'a>(
         return Err(files_are_not_set_up(app, caller.service_id()));
     }
     if filled.is_too_long() {
-        return Err(too_many_bytes(filled.body.len()));
+        return Err(too_many_bytes(&filled));
     }
     Ok((template, filled, reply_to))
 }
@@ -254,14 +254,15 @@ pub(crate) async fn letter(
     Ok(admit::admit(&app, &caller, measure, None, Err(judged.into())).await?)
 }
 
-fn unsendable(reason: Unsendable) -> Problem {
+pub(super) fn unsendable(reason: Unsendable) -> Problem {
     Problem::bad_request(reason.to_string())
 }
 
-fn too_many_bytes(bytes: usize) -> Problem {
+pub(super) fn too_many_bytes(filled: &FilledEmail) -> Problem {
     Problem::bad_request(format!(
-        "Your message is too long. Emails cannot be longer than {} bytes. Your message is {bytes} bytes.",
-        email::BYTE_LIMIT
+        "Your message is too long. Emails cannot be longer than {} bytes. Your message is {} bytes.",
+        email::BYTE_LIMIT,
+        filled.size()
     ))
 }
 

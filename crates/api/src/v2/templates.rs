@@ -18,7 +18,7 @@ use serde_json::{Map, Value, json};
 
 use super::{
     schema::{self, NOT_A_UUID},
-    timestamp,
+    send, timestamp,
 };
 use crate::{
     App, accept,
@@ -125,10 +125,21 @@ pub(crate) async fn preview(
     accept::nothing_missing(&template, &values)?;
     let row = &template.row;
     let (body, html, subject) = match row.channel {
-        Channel::Sms => (Sms::from_template(&template.body, &values, None).text().to_owned(), None, None),
+        Channel::Sms => {
+            let text = Sms::from_template(&template.body, &values, None);
+            // A text that is too long to send is shown all the same, unless it is too long to be shown.
+            if !text.is_written() {
+                text.sendable().map_err(send::unsendable)?;
+            }
+            (text.text().to_owned(), None, None)
+        }
         Channel::Email => {
             let filled = email::fill(row.subject.as_deref().unwrap_or_default(), &row.content, &values);
+            if filled.is_too_long() {
+                return Err(send::too_many_bytes(&filled).into());
+            }
             let html = email::html_body(&row.content, &values, None);
+            let html = html.map_err(|too_large| Problem::bad_request(too_large.to_string()))?;
             (filled.body, Some(html), Some(filled.subject))
         }
     };

@@ -1,5 +1,7 @@
 //! Blocks: which one begins where. The first rule that fits wins, and there always is one.
 
+use std::rc::Rc;
+
 use super::block_rules as rules;
 use super::definition::{self, Definitions};
 use super::source::{Source, line_end, next_line, skip_newlines};
@@ -142,7 +144,7 @@ impl Parser {
             }
             Rule::LinkDefinition => {
                 let (label, target, end) = definition::link(text, at)?;
-                self.definitions.links.insert(label, target);
+                self.definitions.links.insert(label, Rc::new(target));
                 return Some((None, end));
             }
             Rule::FootnoteDefinition => {

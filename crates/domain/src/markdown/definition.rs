@@ -1,24 +1,19 @@
 //! `[label]: url "title"` and `[^label]: footnote`.
 
 use std::collections::{HashMap, HashSet};
+use std::rc::Rc;
 use std::sync::LazyLock;
 
 use regex::Regex;
 
-use super::label;
 use super::source::{line, line_end, next_line, skip_newlines, skip_spaces};
+use super::{Target, label};
 
 /// Everything a mail defines for use elsewhere in it.
 #[derive(Debug, Default)]
 pub(super) struct Definitions {
-    pub(super) links: HashMap<String, Target>,
+    pub(super) links: HashMap<String, Rc<Target>>,
     pub(super) footnotes: HashSet<String>,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Target {
-    pub(super) url: String,
-    pub(super) title: Option<String>,
 }
 
 /// The definition of a link at `at`: its label, where it leads, and where it ends.

@@ -3,10 +3,11 @@
 //! Texts come in escaped. What goes into attributes is made safe for them here: nothing from outside opens a tag or
 //! leaves an attribute.
 
+use std::borrow::Cow;
 use std::fmt::Write as _;
 
-use super::{Block, Inline, Level};
-use crate::whitespace::is_space;
+use super::{Block, Inline, Level, is_blank, trim_from};
+use crate::email::{RENDERED_LIMIT, TooLarge, within_limit};
 
 const HEADING_ONE: &str = "Margin: 0 0 15px 0; padding: 10px 0 0 0; font-size: 27px; line-height: 35px; font-weight: bold; color: #0B0C0C;";
 const HEADING_TWO: &str = "Margin: 0 0 15px 0; padding: 10px 0 0 0; font-size: 19px; line-height: 25px; font-weight: bold; color: #0B0C0C;";
@@ -21,14 +22,19 @@ const INSET: &str = "Margin: 0; border-left: 10px solid #B1B4B6;padding: 15px 0 
 const RULE: &str = "border: 0; height: 1px; background: #B1B4B6; Margin: 30px 0 30px 0;";
 const LINK: &str = "word-wrap: break-word; color: #1D70B8;";
 
-pub(crate) fn render(blocks: &[Block<Vec<Inline>>]) -> String {
+/// # Errors
+/// When it is too large; then no more of it was written than that, and one piece.
+pub(crate) fn render(blocks: &[Block<Vec<Inline>>]) -> Result<String, TooLarge> {
     let mut out = String::new();
     push_blocks(&mut out, blocks);
-    out
+    within_limit(out)
 }
 
 fn push_blocks(out: &mut String, blocks: &[Block<Vec<Inline>>]) {
     for block in blocks {
+        if out.len() > RENDERED_LIMIT {
+            return;
+        }
         match block {
             Block::Gap => out.push_str("<br>"),
             Block::Rule => out.extend(["<hr style=\"", RULE, "\">"]),
@@ -57,10 +63,14 @@ fn push_blocks(out: &mut String, blocks: &[Block<Vec<Inline>>]) {
 }
 
 fn push_paragraph(out: &mut String, pieces: &[Inline]) {
-    let mut text = String::new();
-    push_inlines(&mut text, pieces);
-    if !text.trim_matches(is_space).is_empty() {
-        out.extend(["<p style=\"", PARAGRAPH, "\">", &text, "</p>"]);
+    let before = out.len();
+    out.extend(["<p style=\"", PARAGRAPH, "\">"]);
+    let start = out.len();
+    push_inlines(out, pieces);
+    if is_blank(&out[start..]) {
+        out.truncate(before);
+    } else {
+        out.push_str("</p>");
     }
 }
 
@@ -75,45 +85,59 @@ fn push_list(out: &mut String, ordered: bool, items: &[Vec<Block<Vec<Inline>>>])
     ]);
     out.extend([element, " style=\"", LIST, " list-style-type: ", bullet, ";\">"]);
     for item in items {
-        out.extend(["<li style=\"", ITEM, "\">", render(item).trim_matches(is_space), "</li>"]);
+        if out.len() > RENDERED_LIMIT {
+            return;
+        }
+        out.extend(["<li style=\"", ITEM, "\">"]);
+        let start = out.len();
+        push_blocks(out, item);
+        trim_from(out, start);
+        out.push_str("</li>");
     }
     out.extend(["</", element, "></td></tr></table>"]);
 }
 
 fn push_inlines(out: &mut String, pieces: &[Inline]) {
     for piece in pieces {
+        if out.len() > RENDERED_LIMIT {
+            return;
+        }
         match piece {
             Inline::Text(text) => out.push_str(text),
             Inline::LineBreak => out.push_str("<br>"),
-            Inline::Url(url) => push_link(out, url, None, url),
-            Inline::Link { target, title, text } => {
-                let target = with_angles(target);
-                let mut shown = String::new();
-                push_inlines(&mut shown, text);
+            Inline::Url(url) => {
+                push_link_start(out, url, None);
+                out.extend([url, "</a>"]);
+            }
+            Inline::Link { target, text } => {
+                let url = with_angles(&target.url);
+                push_link_start(out, &url, target.title.as_deref());
+                let start = out.len();
+                push_inlines(out, text);
                 // A link without a text shows where it leads.
-                let shown = if shown.is_empty() { &target } else { &shown };
-                push_link(out, &target, title.as_deref(), shown);
+                out.push_str(if out.len() == start { &url } else { "" });
+                out.push_str("</a>");
             }
         }
     }
 }
 
 /// A target in angle brackets loses them, which the mark of a placeholder without a value must not.
-fn with_angles(target: &str) -> String {
+fn with_angles(target: &str) -> Cow<'_, str> {
     if target.starts_with("span class='placeholder") && target.ends_with("</span") {
-        format!("<{target}>")
+        format!("<{target}>").into()
     } else {
-        target.to_owned()
+        target.into()
     }
 }
 
-fn push_link(out: &mut String, target: &str, title: Option<&str>, shown: &str) {
+fn push_link_start(out: &mut String, target: &str, title: Option<&str>) {
     out.extend(["<a style=\"", LINK, "\" href=\""]);
     push_target(out, target);
     if let Some(title) = title.filter(|title| !title.is_empty()) {
         out.extend(["\" title=\"", &title.replace('"', "&quot;")]);
     }
-    out.extend(["\">", shown, "</a>"]);
+    out.push_str("\">");
 }
 
 /// Percent-encoded, and with a harmless scheme: `javascript:` leads to a host of that name.
@@ -158,6 +182,6 @@ mod tests {
     #[test]
     fn a_title_stays_in_its_attribute() {
         let blocks = super::super::parse("[a](b \"c\" onclick=\"d\")");
-        assert!(render(&blocks).contains("title=\"c&quot; onclick=&quot;d\">a</a>"));
+        assert!(render(&blocks).unwrap().contains("title=\"c&quot; onclick=&quot;d\">a</a>"));
     }
 }

@@ -1,12 +1,13 @@
 //! What is in a line: links, bare URLs, line breaks, and otherwise text.
 
-use std::cell::OnceCell;
+use std::cell::{Cell, OnceCell};
 use std::collections::HashMap;
+use std::rc::Rc;
 
 use super::brackets::Brackets;
-use super::definition::{Definitions, Target};
+use super::definition::Definitions;
 use super::source::{after_char, skip_spaces, skip_word};
-use super::{Block, Inline, MAX_DEPTH, label, tag};
+use super::{Block, Inline, MAX_DEPTH, Target, label, tag};
 use crate::whitespace::is_space;
 
 /// Takes the texts of all blocks apart. Footnotes that something refers to move to the end, in the order in which they
@@ -100,7 +101,7 @@ impl Resolver<'_> {
                     pieces.push_text(&text[at..end]);
                     return Some(end);
                 }
-                let (address, end) = address_in_angles(text, at)?;
+                let (address, end) = source.address_in_angles(at)?;
                 pieces.push(Inline::Url(address.to_owned()));
                 Some(end)
             }
@@ -120,8 +121,7 @@ impl Resolver<'_> {
                 }
                 let (link, end) = self.link(source, at)?;
                 let text = self.link_text(link.text);
-                let Target { url: target, title } = link.target;
-                pieces.push(Inline::Link { target, title, text });
+                pieces.push(Inline::Link { target: link.target, text });
                 Some(end)
             }
             _ => None,
@@ -149,7 +149,7 @@ impl Resolver<'_> {
         let brackets = source.brackets();
         if let Some(link) = brackets.link(at) {
             let title = link.title.map(ToOwned::to_owned);
-            let target = Target { url: link.target.to_owned(), title };
+            let target = Rc::new(Target { url: link.target.to_owned(), title });
             return Some((LinkFound { text: link.text, target }, link.end));
         }
         if self.definitions.links.is_empty() {
@@ -175,7 +175,7 @@ impl Resolver<'_> {
 
 struct LinkFound<'t> {
     text: &'t str,
-    target: Target,
+    target: Rc<Target>,
 }
 
 /// The text of one block, and what is found out about it once and used often.
@@ -185,12 +185,20 @@ struct Source<'t> {
     visible_end: usize,
     brackets: OnceCell<Brackets<'t>>,
     tag_ends: OnceCell<tag::Ends<'t>>,
+    /// The first space or `>` from the last place on that was asked about.
+    address_end: Cell<usize>,
 }
 
 impl<'t> Source<'t> {
     fn new(text: &'t str) -> Self {
         let visible_end = text.trim_end_matches(is_space).len();
-        Self { text, visible_end, brackets: OnceCell::new(), tag_ends: OnceCell::new() }
+        Self {
+            text,
+            visible_end,
+            brackets: OnceCell::new(),
+            tag_ends: OnceCell::new(),
+            address_end: Cell::new(0),
+        }
     }
 
     fn brackets(&self) -> &Brackets<'t> {
@@ -199,6 +207,22 @@ impl<'t> Source<'t> {
 
     fn tag_ends(&self) -> &tag::Ends<'t> {
         self.tag_ends.get_or_init(|| tag::Ends::anywhere(self.text))
+    }
+
+    /// `<https://…>` or `<name@…>` at `at`: the address, and the end.
+    fn address_in_angles(&self, at: usize) -> Option<(&'t str, usize)> {
+        let start = at + 1;
+        if self.address_end.get() < start {
+            let found = self.text[start..].find([' ', '>']);
+            self.address_end.set(found.map_or(self.text.len(), |length| start + length));
+        }
+        let end = self.address_end.get();
+        let is_closed = self.text[end..].starts_with('>') && end - start < tag::LIMIT;
+        let address = is_closed.then(|| &self.text[start..end])?;
+        let mut chars = address.chars();
+        chars.next();
+        chars.next_back();
+        chars.any(|c| matches!(c, '@' | ':')).then_some((address, end + 1))
     }
 }
 
@@ -265,18 +289,6 @@ fn url_end(text: &str, at: usize) -> Option<usize> {
     (run.chars().nth(1).is_some()).then_some(rest + run.len())
 }
 
-/// `<https://…>` or `<name@…>`: the address, and the end.
-fn address_in_angles(text: &str, at: usize) -> Option<(&str, usize)> {
-    let window = &text[at + 1..text.floor_char_boundary(at + 1 + tag::LIMIT)];
-    let end = window.find([' ', '>'])?;
-    let (address, after) = window.split_at(end);
-    let mut chars = address.chars();
-    chars.next();
-    chars.next_back();
-    let is_address = after.starts_with('>') && chars.any(|c| matches!(c, '@' | ':'));
-    is_address.then_some((address, at + 1 + end + 1))
-}
-
 /// Text made safe for HTML, except that what looks like an entity stays one.
 fn escaped(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
@@ -322,9 +334,9 @@ mod tests {
 
     #[test]
     fn an_address_has_something_on_both_sides_of_its_mark() {
-        assert_eq!(address_in_angles("<a@b>c", 0), Some(("a@b", 5)));
+        assert_eq!(Source::new("<a@b>c").address_in_angles(0), Some(("a@b", 5)));
         for text in ["<@b>", "<a:>", "<a b:c>", "<a:b"] {
-            assert_eq!(address_in_angles(text, 0), None, "{text}");
+            assert_eq!(Source::new(text).address_in_angles(0), None, "{text}");
         }
     }
 }

@@ -21,6 +21,11 @@ pub(crate) mod plain;
 mod source;
 mod tag;
 
+use std::rc::Rc;
+
+use crate::email::RENDERED_LIMIT;
+use crate::whitespace::is_space;
+
 /// How deep lists, insets and links may be nested, each for itself; what is deeper is text.
 const MAX_DEPTH: usize = 6;
 
@@ -61,14 +66,39 @@ pub(crate) enum Inline {
     /// A URL in the middle of the text.
     Url(String),
     Link {
-        target: String,
-        title: Option<String>,
+        /// Shared, because a text can refer to one long definition again and again.
+        target: Rc<Target>,
         text: Vec<Inline>,
     },
+}
+
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Target {
+    pub(crate) url: String,
+    pub(crate) title: Option<String>,
 }
 
 /// Takes a whole mail apart.
 pub(crate) fn parse(text: &str) -> Vec<Block<Vec<Inline>>> {
     let (blocks, definitions) = block::parse(&source::tidied(text));
     inline::resolve(blocks, &definitions)
+}
+
+fn is_blank(text: &str) -> bool {
+    text.chars().all(is_space)
+}
+
+/// Takes the white space off both ends of what was written from `start` on; off nothing that was given up for its size,
+/// so that it still shows.
+fn trim_from(out: &mut String, start: usize) {
+    if out.len() > RENDERED_LIMIT {
+        return;
+    }
+    let written = &out[start..];
+    let (end, leading) = (
+        written.trim_end_matches(is_space).len(),
+        written.len() - written.trim_start_matches(is_space).len(),
+    );
+    out.truncate(start + end);
+    out.drain(start..start + leading.min(end));
 }

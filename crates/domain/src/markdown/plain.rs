@@ -2,8 +2,8 @@
 //!
 //! The result is still escaped for HTML, because quotes are set typographically afterwards, and not within tags.
 
-use super::{Block, Inline, Level};
-use crate::whitespace::is_space;
+use super::{Block, Inline, Level, is_blank, trim_from};
+use crate::email::{RENDERED_LIMIT, TooLarge, within_limit};
 
 const COLUMNS: usize = 65;
 
@@ -15,25 +15,30 @@ pub(crate) enum Form {
     Words,
 }
 
-pub(crate) fn render(blocks: &[Block<Vec<Inline>>], form: Form) -> String {
+/// # Errors
+/// When it is too large; then no more of it was written than that, and one piece.
+pub(crate) fn render(blocks: &[Block<Vec<Inline>>], form: Form) -> Result<String, TooLarge> {
     let mut out = String::new();
     push_blocks(&mut out, blocks, form);
-    out
+    within_limit(out)
 }
 
 fn push_blocks(out: &mut String, blocks: &[Block<Vec<Inline>>], form: Form) {
     for block in blocks {
+        if out.len() > RENDERED_LIMIT {
+            return;
+        }
         match block {
             Block::Gap => out.push('\n'),
             Block::Rule if form == Form::Words => {}
-            Block::Rule => push_paragraph(out, &"=-".repeat(COLUMNS)[..COLUMNS]),
+            Block::Rule => out.extend(["\n\n", &"=-".repeat(COLUMNS)[..COLUMNS]]),
             Block::Heading(level, text) if form == Form::Full => {
                 out.push_str("\n\n\n");
                 push_inlines(out, text, form);
                 out.push('\n');
                 out.push_str(&if *level == Level::One { "=" } else { "-" }.repeat(COLUMNS));
             }
-            Block::Heading(_, text) | Block::Paragraph(text) => push_paragraph(out, &inlines(text, form)),
+            Block::Heading(_, text) | Block::Paragraph(text) => push_paragraph(out, text, form),
             Block::Text(text) => push_inlines(out, text, form),
             Block::Verbatim(text) => out.push_str(text),
             Block::Inset(blocks) | Block::Footnote { blocks, .. } => push_blocks(out, blocks, form),
@@ -42,10 +47,12 @@ fn push_blocks(out: &mut String, blocks: &[Block<Vec<Inline>>], form: Form) {
     }
 }
 
-fn push_paragraph(out: &mut String, text: &str) {
-    if !text.trim_matches(is_space).is_empty() {
-        out.push_str("\n\n");
-        out.push_str(text);
+fn push_paragraph(out: &mut String, pieces: &[Inline], form: Form) {
+    let before = out.len();
+    out.push_str("\n\n");
+    push_inlines(out, pieces, form);
+    if is_blank(&out[before..]) {
+        out.truncate(before);
     }
 }
 
@@ -53,31 +60,33 @@ fn push_paragraph(out: &mut String, text: &str) {
 fn push_list(out: &mut String, ordered: bool, items: &[Vec<Block<Vec<Inline>>>], form: Form) {
     out.push('\n');
     for (index, item) in items.iter().enumerate() {
+        if out.len() > RENDERED_LIMIT {
+            return;
+        }
         let marker = if ordered { format!("{}.", index + 1) } else { "•".to_owned() };
-        let body = render(item, form);
-        out.extend(["\n", &marker, " ", body.trim_matches(is_space)]);
+        out.extend(["\n", &marker, " "]);
+        let start = out.len();
+        push_blocks(out, item, form);
+        trim_from(out, start);
     }
-}
-
-fn inlines(pieces: &[Inline], form: Form) -> String {
-    let mut out = String::new();
-    push_inlines(&mut out, pieces, form);
-    out
 }
 
 fn push_inlines(out: &mut String, pieces: &[Inline], form: Form) {
     for piece in pieces {
+        if out.len() > RENDERED_LIMIT {
+            return;
+        }
         match piece {
             Inline::Text(text) => out.push_str(text),
             Inline::Url(url) => out.push_str(url),
             Inline::LineBreak => out.push('\n'),
-            Inline::Link { target, title, text } => {
+            Inline::Link { target, text } => {
                 push_inlines(out, text, form);
-                if let Some(title) = title.as_deref().filter(|title| !title.is_empty()) {
+                if let Some(title) = target.title.as_deref().filter(|title| !title.is_empty()) {
                     out.extend([" (", title, ")"]);
                 }
                 if form == Form::Full {
-                    out.extend([": ", target]);
+                    out.extend([": ", &target.url]);
                 }
             }
         }
