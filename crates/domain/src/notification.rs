@@ -34,7 +34,10 @@ pub struct Notification {
     /// The template version that was current when the notification was accepted.
     pub content: String,
     pub personalisation: Personalisation,
+    /// E-mails only: what mail programs are told to post to.
     pub unsubscribe_url: Option<String>,
+    /// E-mails only: the link in the text, for people.
+    pub unsubscribe_page_url: Option<String>,
     pub service: Sender,
     pub created_at: DateTime<Utc>,
 }
