@@ -41,6 +41,8 @@ struct View {
     before: Option<u64>,
     /// `off`: the page stays as it is.
     refresh: String,
+    /// What the platform answered to the text that was just sent to it.
+    answered: Option<u16>,
 }
 
 impl View {
@@ -142,6 +144,7 @@ fn document(shared: &Shared, view: &View, messages: &[Message]) -> Markup {
                     form.clear method="post" action="/clear" { button { "Clear all" } }
                 }
                 (providers(shared))
+                (sending(shared, view))
                 (tools(view))
                 main #messages tabindex="-1" { (list(view, messages)) }
                 (magic())
@@ -198,6 +201,29 @@ fn title(provider: Provider) -> &'static str {
         Provider::Mmg => "MMG",
         Provider::Firetext => "Firetext",
         Provider::Email => "Mail",
+    }
+}
+
+/// A text to the platform.
+fn sending(shared: &Shared, view: &View) -> Markup {
+    let carriers = shared.inbound.carriers();
+    let number = shared.options.inbound_number.as_deref();
+    html! {
+        @if !carriers.is_empty() {
+            details.sending open[view.answered.is_some()] {
+                summary { "Send a text to the platform" }
+                form method="post" action="/inbound" {
+                    label { "By" select name="provider" {
+                        @for carrier in carriers { option value=(carrier.name()) { (title(carrier)) } }
+                    } }
+                    label { "From" input name="from" type="tel" value="07700 900123" required; }
+                    label { "To" input name="to" type="tel" value=[number] placeholder="the service’s number" required; }
+                    label.wide { "Message" textarea name="message" rows="2" {} }
+                    button { "Send" }
+                }
+                @if let Some(status) = view.answered { p role="status" { "The platform answered " (status) "." } }
+            }
+        }
     }
 }
 

@@ -1,5 +1,5 @@
 //! A simulator of the companies that carry messages: it plays MMG and Firetext over HTTP, takes mail over SMTP, sends receipts
-//! back, misbehaves when told to, and shows all it got on an inbox page. It stands alone and knows nothing of the platform but
+//! back, posts texts that people would send, misbehaves when told to, and shows all it got on an inbox page. It stands alone and knows nothing of the platform but
 //! the wire.
 //!
 //! As a process it is started by `main`; a test starts one in-process:
@@ -18,6 +18,7 @@
 
 mod control;
 mod endpoint;
+mod inbound;
 mod inbox;
 mod mail;
 mod options;
@@ -52,6 +53,7 @@ pub use record::{Calls, Counts, Message, Outcome, Receipt, Receipts, ReferenceCa
 
 use control::Controls;
 use endpoint::Endpoint;
+use inbound::Inbound;
 use outbox::Outbox;
 use record::{Filter, Record};
 
@@ -62,6 +64,7 @@ const GOODBYE: Duration = Duration::from_secs(2);
 struct Shared {
     options: Options,
     controls: Controls,
+    inbound: Inbound,
     record: Arc<Record>,
     outbox: Arc<Outbox>,
     /// The vendors' own numbers for messages.
@@ -100,10 +103,11 @@ impl Simulator {
     /// Binds both ports and starts to answer.
     ///
     /// # Errors
-    /// When a port cannot be bound, or a receipt URL in the options is not one.
+    /// When a port cannot be bound, or a URL in the options is not one.
     pub async fn start(options: Options) -> io::Result<Self> {
         let controls =
             Controls::new(&options).map_err(|error| io::Error::new(io::ErrorKind::InvalidInput, error))?;
+        let inbound = Inbound::new(&options)?;
         let http_listener = TcpListener::bind(options.http).await?;
         let smtp_listener = TcpListener::bind(options.smtp).await?;
         let (http, smtp) = (http_listener.local_addr()?, smtp_listener.local_addr()?);
@@ -113,6 +117,7 @@ impl Simulator {
         let shared = Arc::new(Shared {
             options,
             controls,
+            inbound,
             record,
             outbox: outbox.clone(),
             numbers: AtomicU64::new(1),

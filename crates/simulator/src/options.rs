@@ -31,6 +31,15 @@ pub struct Options {
     /// Where receipts of mail go, in Amazon's envelope; without it there are none
     #[arg(long)]
     pub mail_receipt_url: Option<String>,
+    /// Where the platform takes texts that people send over MMG; without it there are none. Credentials may be in it
+    #[arg(long, env = "SIMULATOR_MMG_INBOUND_URL", hide_env_values = true)]
+    pub mmg_inbound_url: Option<String>,
+    /// Where the platform takes texts that people send over Firetext
+    #[arg(long, env = "SIMULATOR_FIRETEXT_INBOUND_URL", hide_env_values = true)]
+    pub firetext_inbound_url: Option<String>,
+    /// The number that the inbox page suggests to send a text to
+    #[arg(long, env = "INBOUND_NUMBER")]
+    pub inbound_number: Option<String>,
     /// How many messages the inbox keeps, the newest ones
     #[arg(long, default_value_t = Options::default().keep)]
     pub keep: usize,
@@ -74,6 +83,9 @@ impl Default for Options {
             mmg_receipt_url: None,
             firetext_receipt_url: None,
             mail_receipt_url: None,
+            mmg_inbound_url: None,
+            firetext_inbound_url: None,
+            inbound_number: None,
             keep: 1_000,
             record_all: false,
             refusals: 2,

@@ -131,7 +131,7 @@ fn event(mail: SentMail<'_>, fate: Fate, time: &str) -> Value {
 }
 
 /// A JSON object of strings with the spaces that the vendors write.
-fn spaced(fields: &[(&str, &str)]) -> String {
+pub(crate) fn spaced(fields: &[(&str, &str)]) -> String {
     let fields: Vec<_> = fields.iter().map(|(name, value)| format!("\"{name}\": {}", json!(value))).collect();
     format!("{{{}}}", fields.join(", "))
 }

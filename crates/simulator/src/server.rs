@@ -21,7 +21,7 @@ use tokio::{
 use tokio_util::task::TaskTracker;
 
 use crate::{
-    GOODBYE, Shared, inbox,
+    GOODBYE, Shared, inbound, inbox,
     sms::{self, Vendor},
 };
 
@@ -97,11 +97,12 @@ async fn answer(shared: &Shared, request: Request<Incoming>) -> Result<Reply, Dr
         ("/inbox.js", &Method::GET) => Ok(typed(inbox::SCRIPT, "text/javascript; charset=utf-8")),
         ("/messages.json", &Method::GET) => Ok(inbox::messages(shared, query)),
         ("/counts.json", &Method::GET) => Ok(inbox::counts(shared)),
+        ("/inbound", &Method::POST) => Ok(inbound::take(shared, request).await),
         ("/clear", &Method::POST) => Ok(inbox::clear(shared, request.headers())),
         ("/control", &Method::GET) => Ok(json(StatusCode::OK, &shared.controls.show())),
         ("/control", &Method::POST) => Ok(control(shared, request).await),
         ("/healthz", &Method::GET) => Ok(typed("ok\n", "text/plain; charset=utf-8")),
-        ("/mmg" | "/firetext" | "/clear", _) => Ok(not_allowed("POST")),
+        ("/mmg" | "/firetext" | "/inbound" | "/clear", _) => Ok(not_allowed("POST")),
         ("/control", _) => Ok(not_allowed("GET, POST")),
         ("/" | "/inbox.css" | "/inbox.js" | "/messages.json" | "/counts.json" | "/healthz", _) => {
             Ok(not_allowed("GET"))

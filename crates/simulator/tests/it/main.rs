@@ -7,6 +7,7 @@
 mod catcher;
 mod client;
 mod control;
+mod inbound;
 mod inbox;
 mod process;
 mod receipts;
