@@ -11,13 +11,14 @@ use std::{
 
 use actix_web::{HttpRequest, HttpResponse, http::header::ContentType};
 use db::{
+    document::{self, NewDocument},
     idempotency::{self, Idempotency},
     intake::{NewNotification, Outcome, Request},
     limit::{Daily, Measure},
     service::Limits,
 };
 use domain::{
-    id::{NotificationId, ServiceId},
+    id::{DocumentId, NotificationId, ServiceId},
     status::{Channel, KeyType},
 };
 
@@ -36,6 +37,8 @@ pub(crate) struct Ready {
     pub(crate) answer: Vec<u8>,
     /// None for a simulated recipient.
     pub(crate) new: Option<NewNotification>,
+    /// Its files.
+    pub(crate) documents: Vec<NewDocument>,
     /// A text to a number that does not begin with 44.
     pub(crate) abroad: bool,
 }
@@ -99,10 +102,11 @@ pub(crate) async fn admit(
     let abroad =
         refused.as_ref().map_or_else(|| ready.as_ref().is_some_and(|r| r.abroad), |(_, abroad)| *abroad);
     measure.international = abroad.then(|| daily_limits(caller).international_sms);
-    let (new, answer) = match ready {
-        Some(Ready { id, answer, new, .. }) => (new, Some((id, answer))),
-        None => (None, None),
+    let (new, answer, documents) = match ready {
+        Some(Ready { id, answer, new, documents, .. }) => (new, Some((id, answer)), documents),
+        None => (None, None, Vec::new()),
     };
+    let documents = store(app, documents).await?;
     let seal = |(id, answer): &(NotificationId, Vec<u8>)| (*id, app.keyring.seal(id.0, answer));
     let idempotency = key.map(|key| Idempotency {
         key: key.guard.owned.2.clone(),
@@ -116,6 +120,9 @@ pub(crate) async fn admit(
         (Err(error), None) => return Err(error.into()),
         (Ok(outcome), _) => outcome,
     };
+    if !matches!(outcome, Outcome::Admitted(_)) {
+        forget(app, documents).await;
+    }
     match (outcome, answer) {
         (Outcome::Admitted(_), Some((_, answer))) => Ok(created(answer)),
         (Outcome::Admitted(_), None) => Err(Problem::Internal("nothing to answer".into())),
@@ -130,6 +137,26 @@ pub(crate) async fn admit(
             );
             Ok(answer)
         }
+    }
+}
+
+/// Files go first, and by themselves: they are large, and a link must never lead nowhere. Of a process that ends in between
+/// there remain some that nobody has a link to; they go when their time is over.
+async fn store(app: &App, documents: Vec<NewDocument>) -> Result<Vec<DocumentId>, Problem> {
+    let ids: Vec<_> = documents.iter().map(NewDocument::id).collect();
+    if !ids.is_empty() {
+        app.db.run("document.store", move |conn| document::store(conn, &documents)).await?;
+    }
+    Ok(ids)
+}
+
+async fn forget(app: &App, documents: Vec<DocumentId>) {
+    if documents.is_empty() {
+        return;
+    }
+    let forgotten = app.db.run("document.forget", move |conn| document::forget(conn, &documents)).await;
+    if let Err(error) = forgotten {
+        tracing::warn!(%error, "files of a refused request stay until their time is over");
     }
 }
 

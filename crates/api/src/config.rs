@@ -45,6 +45,10 @@ pub struct ApiConfig {
     /// What links to unsubscribe in the text of e-mails begin with, when people are to see the front end's page instead of
     /// ours.
     pub unsubscribe_url: String,
+    /// What links to files in e-mails begin with; when empty, as other links.
+    pub documents_url: String,
+    /// The largest file that is sent by e-mail, in bytes.
+    pub file_limit: usize,
     /// How long a delivery by request holds its notification; longer than any provider may take.
     #[serde(with = "humantime_serde")]
     pub delivery_lease: Duration,
@@ -72,6 +76,8 @@ impl Default for ApiConfig {
             admin_url: "http://localhost:6012".into(),
             public_url: String::new(),
             unsubscribe_url: String::new(),
+            documents_url: String::new(),
+            file_limit: 2 * 1024 * 1024,
             delivery_lease: Duration::from_secs(60),
             deliveries_at_once: 256,
             receipt_user: String::new(),
@@ -92,6 +98,12 @@ pub(crate) struct BadSetting {
 }
 
 impl ApiConfig {
+    /// What links to files begin with, given what the caller called us.
+    pub(crate) fn documents_base<'a>(&'a self, root: &'a str) -> &'a str {
+        let configured = [&self.documents_url, &self.public_url].into_iter().find(|url| !url.is_empty());
+        configured.map_or(root, |url| url.trim_end_matches('/'))
+    }
+
     pub(crate) fn check(&self) -> Result<(), BadSetting> {
         if self.delivery_lease < Duration::from_secs(10) {
             let problem = "at least 10s: a slow provider's answer must find the claim still ours";
@@ -100,7 +112,12 @@ impl ApiConfig {
         if self.receipt_user.is_empty() != self.receipt_password.is_empty() {
             return Err(BadSetting { key: "receipt_password", problem: "set together with receipt_user" });
         }
-        for (key, url) in [("public_url", &self.public_url), ("unsubscribe_url", &self.unsubscribe_url)] {
+        let urls = [
+            ("public_url", &self.public_url),
+            ("unsubscribe_url", &self.unsubscribe_url),
+            ("documents_url", &self.documents_url),
+        ];
+        for (key, url) in urls {
             if !url.is_empty() && !["https://", "http://"].iter().any(|scheme| url.starts_with(scheme)) {
                 return Err(BadSetting { key, problem: "begins with https:// or http://" });
             }

@@ -5,6 +5,8 @@
 //! routes ─► v2/send ─► auth ─► body, v2/schema ─► accept ─► admit ─► db::intake ─► 201
 //!                                                                       └─► wake ─► broker (may fail: the sweep finds the row)
 //! routes ─► receipts ─► provider::*::read_receipt ─► db::receipt ─► 200
+//! routes ─► received ─► provider::inbound ─► db::received_text ─► 200
+//! routes ─► documents ─► db::document ─► a page, or a file
 //! routes ─► unsubscribe ─► db::unsubscribe ─► 200, a page for browsers
 //! routes ─► deliver ─► auth (internal) ─► delivery: claim ─► attempt ─► settle ─► 204
 //! ```
@@ -15,10 +17,12 @@ mod auth;
 mod body;
 mod config;
 mod deliver;
+mod documents;
 mod error;
 mod lookup;
 mod page;
 mod receipts;
+mod received;
 mod routes;
 mod status;
 mod stored;

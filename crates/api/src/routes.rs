@@ -13,10 +13,10 @@ use actix_web::{
 use futures_util::FutureExt;
 
 use crate::{
-    App, deliver,
+    App, deliver, documents,
     error::{PlainError, Problem},
-    receipts, status,
-    v2::{notifications, send, templates},
+    receipts, received, status, unsubscribe, v1,
+    v2::{notifications, received_texts, send, templates},
 };
 
 #[rustfmt::skip]
@@ -31,9 +31,18 @@ pub(crate) fn table(config: &mut ServiceConfig) {
         .service(at("/v2/template/{id}/version/{version:[0-9]+}", READ).route(get().to(templates::one)))
         .service(at("/v2/template/{id}/preview", WRITE).route(post().to(templates::preview)))
         .service(at("/v2/templates", READ).route(get().to(templates::list)))
+        .service(at("/v2/received-text-messages", READ).route(get().to(received_texts::list)))
+        .service(at("/notifications/sms/receive/mmg", WRITE).route(post().to(received::mmg)))
+        .service(at("/notifications/sms/receive/firetext", WRITE).route(post().to(received::firetext)))
         .service(at("/notifications/sms/mmg", WRITE).route(post().to(receipts::mmg)))
         .service(at("/notifications/sms/firetext", WRITE).route(post().to(receipts::firetext)))
         .service(at("/notifications/email/ses", WRITE).route(post().to(receipts::ses)))
+        .service(at("/notifications", READ).route(get().to(v1::notifications::list)))
+        .service(at("/notifications/sms", WRITE).route(post().to(v1::send::sms)))
+        .service(at("/notifications/email", WRITE).route(post().to(v1::send::email)))
+        .service(at(V1_NOTIFICATION, READ).route(get().to(v1::notifications::one)).route(post().to(unknown_url)))
+        .service(at("/unsubscribe/{id}/{token}", BOTH).route(get().to(unsubscribe::ask)).route(post().to(unsubscribe::unsubscribe)))
+        .configure(documents::table)
         .service(at("/deliver/notification/{id}", WRITE).route(post().to(deliver::notification)))
         .service(at("/", READ).route(get().to(status::status)))
         .service(at("/_status", BOTH).route(get().to(status::status)).route(post().to(status::status)))
@@ -41,6 +50,10 @@ pub(crate) fn table(config: &mut ServiceConfig) {
         .service(at("/readyz", READ).route(get().to(status::ready)))
         .default_service(web::to(unknown_url));
 }
+
+/// Nothing but a UUID as it is usually written: whatever else stands there is another URL, or none.
+const V1_NOTIFICATION: &str =
+    "/notifications/{id:[0-9A-Fa-f]{8}-[0-9A-Fa-f]{4}-[0-9A-Fa-f]{4}-[0-9A-Fa-f]{4}-[0-9A-Fa-f]{12}}";
 
 const READ: &str = "GET, HEAD";
 const WRITE: &str = "POST";
@@ -53,7 +66,7 @@ fn at(path: &str, methods: &'static str) -> Resource {
 }
 
 /// Whoever may read may also ask for the headers alone.
-fn get() -> Route {
+pub(crate) fn get() -> Route {
     web::route().guard(fn_guard(|context| Get().check(context) || Head().check(context)))
 }
 

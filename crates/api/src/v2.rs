@@ -1,5 +1,6 @@
 //! The public API that the official clients call.
 
+mod files;
 pub(crate) mod notifications;
 pub(crate) mod received_texts;
 mod sanitise;

@@ -114,7 +114,7 @@ async fn judge(app: &App, caller: &Caller, root: &str, mut asked: Asked, channel
         Some(accept::notification(app, caller, &template, &values, message))
     };
     // No number that 2016 took begins with anything but 44.
-    Ok(Ready { id, answer, new, abroad: false })
+    Ok(Ready { id, answer, new, documents: Vec::new(), abroad: false })
 }
 
 /// What is sent.

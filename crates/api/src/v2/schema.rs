@@ -113,22 +113,31 @@ pub(super) fn template_type(query: &str) -> Result<Option<String>, Problem> {
 }
 
 /// What is left of a body, and what was wrong with it so far.
-struct Form {
+pub(super) struct Form {
     rest: Map<String, Value>,
     errors: Vec<String>,
     missing: Vec<&'static str>,
 }
 
 impl Form {
-    fn new(body: Value) -> Result<Self, Problem> {
+    pub(super) fn new(body: Value) -> Result<Self, Problem> {
         match body {
             Value::Object(rest) => Ok(Self { rest, errors: Vec::new(), missing: Vec::new() }),
             other => Err(Problem::Validation(vec![wrong_type(&other, "object")])),
         }
     }
 
+    pub(super) fn has(&self, name: &str) -> bool {
+        self.rest.contains_key(name)
+    }
+
+    /// What is wrong with more than one field.
+    pub(super) fn wrong(&mut self, message: impl Into<String>) {
+        self.errors.push(message.into());
+    }
+
     /// A rule answers what comes after the field's name.
-    fn optional<T>(
+    pub(super) fn optional<T>(
         &mut self,
         name: &'static str,
         rule: impl FnOnce(Value) -> Result<T, String>,
@@ -138,18 +147,18 @@ impl Form {
         rule(value).map_err(|text| self.errors.push(format!("{name} {text}"))).ok()
     }
 
-    fn required<T>(
+    pub(super) fn required<T>(
         &mut self,
         name: &'static str,
         rule: impl FnOnce(Value) -> Result<T, String>,
     ) -> Option<T> {
-        if !self.rest.contains_key(name) {
+        if !self.has(name) {
             self.missing.push(name);
         }
         self.optional(name, rule)
     }
 
-    fn errors(self) -> Vec<String> {
+    pub(super) fn errors(self) -> Vec<String> {
         let Self { rest, mut errors, missing } = self;
         errors.extend(missing.iter().map(|name| format!("{name} is a required property")));
         errors.extend(additional(rest.keys()));
@@ -194,7 +203,7 @@ fn wrong_type(value: &Value, expected: &str) -> String {
     format!("{} is not of type {expected}", shown(value))
 }
 
-fn text(value: Value) -> Result<String, String> {
+pub(super) fn text(value: Value) -> Result<String, String> {
     match value {
         Value::String(text) => Ok(text),
         other => Err(wrong_type(&other, "string")),

@@ -1,5 +1,5 @@
 //! `POST /v2/notifications/{sms,email}`. The checks stand in the order of the wire contract (section 6), which callers see:
-//! who calls, the body and its schema (row 3), then `check_sms` and `check_email` (4 to 17). `admit` has the limits (1, 2 and
+//! who calls, the body and its schema (row 3), then `check_sms` and `check_email` (4 to 14), files and length (16 and 17). `admit` has the limits (1, 2 and
 //! 15, told before the others) and stores (18).
 
 use std::sync::Arc;
@@ -20,6 +20,7 @@ use serde::Serialize;
 use serde_json::{Map, Value};
 
 use super::{
+    files::Files,
     root,
     sanitise::sanitise,
     schema::{EmailRequest, Phone, SmsRequest},
@@ -32,6 +33,7 @@ use crate::{
     body,
     error::{Problem, V2Error},
     lookup::KnownTemplate,
+    unsubscribe::Links,
 };
 
 #[derive(Serialize)]
@@ -121,14 +123,14 @@ async fn judge_sms(app: &App, caller: &Caller, root: &str, body: &[u8]) -> Judge
         normalised_recipient: number.normalised().to_owned(),
         reference,
         sender: Some(sender.to_owned()),
-        unsubscribe_url: None,
+        links: Links::default(),
         international: number.is_international(),
         phone_prefix: Some(number.country_prefix().to_owned()),
         rate_multiplier: number.rate_multiplier(),
     };
     let simulated = accept::is_simulated_number(&number);
     let new = (!simulated).then(|| accept::notification(app, caller, &template, &values, message()));
-    Ok(Ready { id, answer, new, abroad })
+    Ok(Ready { id, answer, new, documents: Vec::new(), abroad })
 }
 
 /// Rows 4 to 14: what is sent, and who from.
@@ -173,8 +175,15 @@ async fn judge_email(app: &App, caller: &Caller, root: &str, body: &[u8]) -> Jud
     let mut asked = EmailRequest::read(body::json(body)?, now)?;
     let mut values = std::mem::take(&mut asked.personalisation);
     let sanitised_content = sanitise(&mut values, &asked.sanitise_content_for);
+    let simulated = accept::is_simulated_address(&asked.email_address);
+    let files = Files::take(&mut values, caller.service_id(), app.config.documents_base(root), simulated, now);
     let values = Personalisation::new(values);
     let (template, filled, reply_to) = check_email(app, caller, &asked, &values).await?;
+    let contact_link = caller.service.service.contact_link.as_deref();
+    let documents = files.sealed(app, contact_link, &asked.email_address, now)?;
+    if filled.is_too_long() {
+        return Err(too_many_bytes(&filled).into());
+    }
 
     let EmailRequest { reference, email_address, one_click_unsubscribe_url, .. } = asked;
     let id = NotificationId::new(now);
@@ -201,17 +210,23 @@ async fn judge_email(app: &App, caller: &Caller, root: &str, body: &[u8]) -> Jud
         normalised_recipient: email_address.normalised().to_owned(),
         reference,
         sender: reply_to.map(ToOwned::to_owned),
-        unsubscribe_url: one_click_unsubscribe_url,
+        links: Links::new(
+            app,
+            &template,
+            (id, now),
+            email_address.as_given(),
+            root,
+            one_click_unsubscribe_url,
+        ),
         international: false,
         phone_prefix: None,
         rate_multiplier: 1,
     };
-    let simulated = accept::is_simulated_address(&email_address);
     let new = (!simulated).then(|| accept::notification(app, caller, &template, &values, message()));
-    Ok(Ready { id, answer, new, abroad: false })
+    Ok(Ready { id, answer, new, documents, abroad: false })
 }
 
-/// Rows 4 to 17: what is sent, and where answers go.
+/// Rows 4 to 12: what is sent, and where answers go.
 async fn check_email<'a>(
     app: &App,
     caller: &'a Caller,
@@ -228,12 +243,6 @@ async fn check_email<'a>(
     }
     let reply_to = accept::reply_to(caller, asked.email_reply_to_id)?;
     accept::recipient_allowed(caller, Channel::Email, asked.email_address.normalised())?;
-    if accept::has_file(values) {
-        return Err(files_are_not_set_up(app, caller.service_id()));
-    }
-    if filled.is_too_long() {
-        return Err(too_many_bytes(&filled));
-    }
     Ok((template, filled, reply_to))
 }
 
@@ -263,13 +272,5 @@ pub(super) fn too_many_bytes(filled: &FilledEmail) -> Problem {
         "Your message is too long. Emails cannot be longer than {} bytes. Your message is {} bytes.",
         email::BYTE_LIMIT,
         filled.size()
-    ))
-}
-
-fn files_are_not_set_up(app: &App, service: ServiceId) -> Problem {
-    let admin = app.config.admin_url.trim_end_matches('/');
-    Problem::bad_request(format!(
-        "Send files by email has not been set up - add contact details for your service at \
-         {admin}/services/{service}/service-settings/send-files-by-email"
     ))
 }
