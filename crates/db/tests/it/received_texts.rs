@@ -206,3 +206,14 @@ fn a_number_is_one_services_and_a_service_has_one() {
     let others = db::service::find(&mut conn, other).unwrap().unwrap().permissions;
     assert!(!others.contains(&Permission::InboundSms), "a number that is not given comes without permission");
 }
+
+#[test]
+fn the_migration_can_be_taken_back_with_rows_in_its_tables() {
+    let database = TestDatabase::new();
+    let mut conn = database.connect();
+    service_with_number(&mut conn, NUMBER);
+    store(&mut conn, &text("x", &["a"]));
+    db::migrations::revert_all(&mut conn).unwrap();
+    db::migrations::migrate(&mut conn).unwrap();
+    assert_eq!(received_text::numbers(&mut conn).unwrap(), []);
+}
