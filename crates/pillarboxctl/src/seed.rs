@@ -15,10 +15,10 @@ use db::{
 use domain::{
     clock::Clock,
     email_address::EmailAddress,
-    id::{ApiKeyId, ReplyToId, ServiceId, SmsSenderId, TemplateId},
+    id::{ApiKeyId, InboundNumberId, ReplyToId, ServiceId, SmsSenderId, TemplateId},
     phone::PhoneNumber,
     sender_name::email_local_part,
-    status::{Channel, KeyType},
+    status::{Channel, KeyType, ProviderId},
 };
 use uuid::{Uuid, uuid};
 
@@ -27,13 +27,17 @@ use crate::{database, error::Error, key_text, output::say};
 const SERVICE: ServiceId = ServiceId(uuid!("3ee52a8c-284e-47cb-b404-45fd74a9ea9e"));
 const SMS_TEMPLATE: TemplateId = TemplateId(uuid!("b2a578f1-2b95-40b9-bc32-50d94122818a"));
 const EMAIL_TEMPLATE: TemplateId = TemplateId(uuid!("32e7d18e-92bd-4e5e-bac3-3e399b14b0f7"));
+const NEWS_TEMPLATE: TemplateId = TemplateId(uuid!("5c1f6a0e-8d5e-4a3c-9b0a-4f1d2c7e9a61"));
 const SMS_SENDER: SmsSenderId = SmsSenderId(uuid!("eaa58151-fd17-4ab6-b73b-046b6e4fb639"));
 const MEMBER: Uuid = uuid!("6ce466d0-fd6a-11e5-82f5-e0accb9d11a6");
+const INBOUND_NUMBER: InboundNumberId = InboundNumberId(uuid!("0b7c39d5-9f0e-4a55-8f64-3d0b7f6f2c18"));
 const REPLY_TO: ReplyToId = ReplyToId(uuid!("20b6e3de-fa15-46f6-8c19-bca48fa5741d"));
 
 const SERVICE_NAME: &str = "Pillarbox demo";
 /// One of Ofcom's numbers for fiction. Neither one that the public API only simulates, nor a magic one of the simulator.
 const NUMBER: &str = "07700900855";
+/// People can text the service at it.
+const ITS_NUMBER: &str = "07700900861";
 const EMAIL: &str = "rosa.marsh@example.com";
 /// The member of the team who made the templates.
 const CREATED_BY: &str = "demo@example.com";
@@ -77,9 +81,12 @@ async fn store_service(db: &Db, limits: Limits) -> Result<(), Error> {
         db::service::put(conn, &Service { limits, ..service() }, now)?;
         db::user::put(conn, &member(), now)?;
         db::user::join(conn, MEMBER, SERVICE)?;
-        for template in [sms_template(), email_template()] {
+        for template in [sms_template(), email_template(), news_template()] {
             db::template::put(conn, &template, CREATED_BY, now)?;
         }
+        // Unless an operator has given the number to another service since, or the service another number.
+        db::received_text::add_number(conn, INBOUND_NUMBER, ITS_NUMBER, ProviderId::Mmg, now)?;
+        db::received_text::assign_number(conn, ITS_NUMBER, SERVICE, now)?;
         Ok(())
     })
     .await?;
@@ -96,7 +103,7 @@ fn service() -> Service {
         restricted: false,
         prefix_sms: true,
         email_local_part: email_local_part(SERVICE_NAME),
-        permissions: vec![Permission::Sms, Permission::Email],
+        permissions: vec![Permission::Sms, Permission::Email, Permission::InboundSms],
         sms_senders: vec![SmsSender { id: SMS_SENDER, sender: "PILLARBOX".into(), is_default: true }],
         reply_to_addresses: vec![ReplyTo {
             id: REPLY_TO,
@@ -150,6 +157,19 @@ fn email_template() -> Template {
     }
 }
 
+/// With a link to unsubscribe.
+fn news_template() -> Template {
+    Template {
+        id: NEWS_TEMPLATE,
+        name: "Parking news (e-mail)".into(),
+        subject: Some("Parking news".into()),
+        content: "# Parking news\n\nDear ((name)),\n\nThe car park at the station opens again on Monday."
+            .into(),
+        has_unsubscribe_link: true,
+        ..email_template()
+    }
+}
+
 async fn create_keys(db: &Db, keyring: Keyring) -> Result<Keys, Error> {
     let now = Clock::System.now();
     let texts = db
@@ -197,8 +217,11 @@ fn variables(keys: &Keys) -> String {
         ("SERVICE_ID", SERVICE.to_string()),
         ("SMS_TEMPLATE_ID", SMS_TEMPLATE.to_string()),
         ("EMAIL_TEMPLATE_ID", EMAIL_TEMPLATE.to_string()),
+        ("NEWS_TEMPLATE_ID", NEWS_TEMPLATE.to_string()),
         ("SMS_SENDER_ID", SMS_SENDER.to_string()),
         ("EMAIL_REPLY_TO_ID", REPLY_TO.to_string()),
+        ("INBOUND_NUMBER", ITS_NUMBER.into()),
+        ("INBOUND_SMS_QUERY_KEY", keys.normal.clone()),
         ("FUNCTIONAL_TEST_NUMBER", NUMBER.into()),
         ("FUNCTIONAL_TEST_EMAIL", EMAIL.into()),
     ]
@@ -211,8 +234,10 @@ fn summary(Keys { normal, team, test }: &Keys) -> String {
         "service          {SERVICE}  {SERVICE_NAME}
   SMS template   {SMS_TEMPLATE}  placeholder ((name))
   mail template  {EMAIL_TEMPLATE}  placeholder ((name))
+  news template  {NEWS_TEMPLATE}  placeholder ((name)), link to unsubscribe
   SMS sender     {SMS_SENDER}  PILLARBOX
   reply-to       {REPLY_TO}
+  receives at    {ITS_NUMBER}
   guest list     {NUMBER}, {EMAIL}
   team           {MEMBER_NUMBER}, {CREATED_BY}
 keys

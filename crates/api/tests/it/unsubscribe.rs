@@ -12,6 +12,7 @@ use hyper::Method;
 use serde_json::{Value, json};
 
 use crate::{
+    delivering::{providers, simulator},
     http::Answer,
     stage::{Stage, id_of, now},
 };
@@ -275,6 +276,44 @@ async fn an_id_that_is_no_uuid_is_an_unknown_url() {
         let message = answer.json()["message"].as_str().unwrap().to_owned();
         assert!(answer.status == 404 && message.starts_with("The requested URL was not found"), "{path}");
     }
+}
+
+/// Between two words of a text.
+fn between<'t>(text: &'t str, before: &str, after: &str) -> &'t str {
+    text.split_once(before).unwrap().1.split_once(after).unwrap().0
+}
+
+#[tokio::test]
+async fn the_mail_carries_links_that_work() {
+    let simulator = simulator().await;
+    let stage = stage(|config| {
+        providers(config, &simulator);
+        config.api.unsubscribe_url = "https://www.example".into();
+    });
+    for callers in [Value::Null, json!("https://permits.example/stop")] {
+        let mail = mail(&stage, &json!({"one_click_unsubscribe_url": callers})).await;
+        assert_eq!(stage.deliver(mail.id).await.status, 204);
+        let [message] = &simulator.accepted(&format!("{}@notify.localhost", mail.id))[..] else {
+            panic!("not one message")
+        };
+        assert_eq!(message.header("List-Unsubscribe-Post"), Some(ONE_CLICK));
+        let header = message.header("List-Unsubscribe").unwrap();
+        let header = header.strip_prefix('<').unwrap().strip_suffix('>').unwrap();
+        assert_eq!(header, callers.as_str().unwrap_or(mail.stored.unsubscribe_url.as_deref().unwrap()));
+        let plain =
+            between(message.text.as_deref().unwrap(), "Unsubscribe from these emails: ", "\n").trim_end();
+        let html =
+            message.html.as_deref().unwrap().split("Unsubscribe from these emails</a>").next().unwrap();
+        assert_eq!(html.rsplit("href=\"").next().unwrap(), format!("{plain}\">"));
+        let path = plain.strip_prefix("https://www.example").unwrap();
+        assert_eq!(browse(&stage, Method::GET, path).await.status, 200);
+        assert_eq!(post(&stage, path).await.parts(), unsubscribed());
+        if callers.is_null() {
+            let own = format!("http://{}", stage.http().address);
+            assert_eq!(post(&stage, header.strip_prefix(&own).unwrap()).await.parts(), unsubscribed());
+        }
+    }
+    assert_eq!(requests(&stage), 2, "one for each mail");
 }
 
 #[tokio::test]

@@ -196,3 +196,14 @@ async fn an_inactive_service_sends_nothing() {
     }
     assert_eq!(simulator.messages(), []);
 }
+
+#[tokio::test]
+async fn a_mail_that_explodes_when_rendered_is_given_up_and_not_sent() {
+    let (simulator, providers) = world(|_| ()).await;
+    let mut notification = email();
+    notification.content = "* - a\n".repeat(100_000);
+    let attempt = send(&providers, &notification).await;
+    let expected = "e-mail is too large when rendered";
+    assert!(matches!(attempt.outcome, Outcome::Refused(text) if text == expected), "{attempt:?}");
+    assert_eq!((attempt.provider, simulator.messages().len()), (None, 0));
+}

@@ -29,11 +29,12 @@ fn seeding_again_shows_the_same_keys() {
     let mut conn = database.connect();
     let service: ServiceId = variables(&first)["SERVICE_ID"].parse().unwrap();
     assert_eq!(db::api_key::list(&mut conn, service).unwrap().len(), 3);
-    for template in ["SMS_TEMPLATE_ID", "EMAIL_TEMPLATE_ID"] {
-        let id: TemplateId = variables(&first)[template].parse().unwrap();
+    for name in ["SMS_TEMPLATE_ID", "EMAIL_TEMPLATE_ID", "NEWS_TEMPLATE_ID"] {
+        let id: TemplateId = variables(&first)[name].parse().unwrap();
         let template = db::template::current(&mut conn, service, id).unwrap().unwrap();
         assert_eq!(template.version, 1);
         assert!(template.content.contains("((name))"));
+        assert_eq!(template.has_unsubscribe_link, name == "NEWS_TEMPLATE_ID");
     }
 }
 
@@ -58,7 +59,10 @@ fn the_service_can_send_and_its_keys_are_of_the_three_types() {
     let service = db::service::find(&mut conn, id).unwrap().unwrap();
     assert!(service.active && !service.restricted);
     assert_eq!(service.email_local_part, "pillarbox.demo");
-    assert_eq!(service.permissions, [Permission::Sms, Permission::Email]);
+    assert_eq!(service.permissions, [Permission::Sms, Permission::Email, Permission::InboundSms]);
+    let numbers = db::received_text::numbers(&mut conn).unwrap();
+    assert_eq!(numbers[0].number, seeded["INBOUND_NUMBER"]);
+    assert_eq!(numbers[0].service.as_ref().map(|(id, _)| *id), Some(id));
     assert_eq!(service.sms_senders[0].id.to_string(), seeded["SMS_SENDER_ID"]);
     assert_eq!(service.reply_to_addresses[0].id.to_string(), seeded["EMAIL_REPLY_TO_ID"]);
     // Team keys reach the recipients of the tests.
