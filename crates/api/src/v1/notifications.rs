@@ -12,9 +12,10 @@ use db::{
     template::{self, NamedVersion},
 };
 use domain::{
+    email::BYTE_LIMIT,
     id::{ApiKeyId, NotificationId, ServiceId, TemplateId},
     status::{Channel, ProviderId},
-    template::{Lists, Template},
+    template::{Lists, Missing, Personalisation, Template},
 };
 use serde::Serialize;
 
@@ -123,7 +124,7 @@ fn shown(app: &App, stored: StoredNotification, texts: &Texts) -> Shown {
     let (id, version) = (stored.template_id, stored.template_version);
     let NamedVersion { name, subject, content } = texts.get(&(id, version)).cloned().unwrap_or_default();
     let values = personalisation(app, &stored);
-    let fill = |text: &str, lists| Template::parse(text).fill(&values, lists);
+    let fill = |text: &str, lists| filled(text, &values, lists);
     let (body, subject, content_char_count) = match stored.channel {
         Channel::Sms => {
             let body = fill(&content, Lists::Sentence);
@@ -158,6 +159,13 @@ fn shown(app: &App, stored: StoredNotification, texts: &Texts) -> Shown {
     }
 }
 
+/// What is longer than any mail may be (a text can be, before its white space is cleaned) is not written.
+fn filled(text: &str, values: &Personalisation, lists: Lists) -> String {
+    let template = Template::parse(text);
+    let filling = template.filling(values, lists, Missing::AsTyped);
+    if filling.size() > BYTE_LIMIT { String::new() } else { filling.text() }
+}
+
 /// With its offset, and with six decimals unless they are all zero.
 fn timestamp(time: DateTime<Utc>) -> String {
     let format = if time.timestamp_subsec_micros() == 0 {
@@ -174,7 +182,8 @@ mod tests {
 
     #[test]
     fn a_fraction_of_zero_is_left_out() {
-        let at = |micros| timestamp(DateTime::from_timestamp_micros(1_474_549_285_000_000 + micros).unwrap());
+        let at =
+            |micros: i64| timestamp(DateTime::from_timestamp_micros(1_474_549_285_000_000 + micros).unwrap());
         assert_eq!(at(120_034), "2016-09-22T13:01:25.120034+00:00");
         assert_eq!(at(100), "2016-09-22T13:01:25.000100+00:00");
         assert_eq!(at(0), "2016-09-22T13:01:25+00:00");

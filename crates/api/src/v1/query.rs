@@ -199,7 +199,7 @@ mod tests {
 
     #[test]
     fn jobs_are_included_for_normal_keys_only() {
-        let jobs = |query, key_type| read(query).narrowing(key_type, now()).unwrap().jobs;
+        let jobs = |query: &str, key_type| read(query).narrowing(key_type, now()).unwrap().jobs;
         for yes in ["t", "T", "true", "True", "TRUE", "1"] {
             let query = format!("include_jobs={yes}");
             assert!(jobs(&query, KeyType::Normal));

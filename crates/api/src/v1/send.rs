@@ -14,7 +14,7 @@ use domain::{
     id::{NotificationId, TemplateId, parse_lenient},
     phone::PhoneNumber,
     status::{Channel, KeyType},
-    template::{Lists, Personalisation},
+    template::{Lists, Missing, Personalisation, Template},
 };
 use serde::Serialize;
 
@@ -96,14 +96,14 @@ fn measure(caller: &Caller, channel: Channel) -> Measure {
 async fn judge(app: &App, caller: &Caller, root: &str, mut asked: Asked, channel: Channel) -> Judged {
     tags::strip(&mut asked.personalisation);
     let values = Personalisation::new(std::mem::take(&mut asked.personalisation));
-    let (template, body) = check(app, caller, &asked, &values, channel).await?;
+    let (template, text) = check(app, caller, &asked, &values, channel).await?;
     let now = app.clock.now();
     let id = NotificationId::new(now);
     let answer = Accepted {
         notification: Made { id },
-        body,
+        body: text.body,
         template_version: template.row.version,
-        subject: template.subject.as_ref().map(|subject| subject.fill(&values, Lists::Sentence)),
+        subject: text.subject,
     };
     let answer = serde_json::to_vec(&Wrapped { data: answer }).expect("texts and numbers are JSON");
     let new = if asked.to.is_simulated() {
@@ -118,32 +118,46 @@ async fn judge(app: &App, caller: &Caller, root: &str, mut asked: Asked, channel
 }
 
 /// What is sent.
+struct Text {
+    body: String,
+    subject: Option<String>,
+}
+
 async fn check(
     app: &App,
     caller: &Caller,
     asked: &Asked,
     values: &Personalisation,
     channel: Channel,
-) -> Result<(Arc<KnownTemplate>, String), Problem> {
+) -> Result<(Arc<KnownTemplate>, Text), Problem> {
     // Unknown in 2016, when every service could do both.
     accept::permission(caller, channel)?;
     let template = template(app, caller, &asked.template, channel).await?;
     // 7
     accept::nothing_missing(&template, values).map_err(|missing| about("template", missing))?;
     nothing_surplus(&template, values)?;
+    let text = fill(&template, values, channel)?;
+    recipient_allowed(caller, &asked.to, channel)?;
+    Ok((template, text))
+}
+
+/// 9. Measured before it is written: a short request can ask for a very long text.
+fn fill(template: &KnownTemplate, values: &Personalisation, channel: Channel) -> Result<Text, Problem> {
     let (lists, limit) = match channel {
         Channel::Sms => (Lists::Sentence, SMS_BYTE_LIMIT),
         // 2016 sent mails of any size.
         Channel::Email => (Lists::Bullets, email::BYTE_LIMIT),
     };
-    // 9
-    let body = template.body.fill(values, lists);
-    if body.len() > limit {
-        let text = format!("Content has a character count greater than the limit of {limit}");
-        return Err(Problem::field("content", text));
-    }
-    recipient_allowed(caller, &asked.to, channel)?;
-    Ok((template, body))
+    let fill = |template: &Template, lists| {
+        let filling = template.filling(values, lists, Missing::AsTyped);
+        if filling.size() > limit {
+            let text = format!("Content has a character count greater than the limit of {limit}");
+            return Err(Problem::field("content", text));
+        }
+        Ok(filling.text())
+    };
+    let subject = template.subject.as_ref().map(|subject| fill(subject, Lists::Sentence)).transpose()?;
+    Ok(Text { body: fill(&template.body, lists)?, subject })
 }
 
 /// 5 and 6. A text that is no id finds nothing, like one that is another service's.
