@@ -222,8 +222,8 @@ pub fn add_number(
     Ok(added == 1)
 }
 
-/// Gives a free number to a service, and the permission to receive texts with it; whether the number was free, or the
-/// service's already. A service has one number at most: the database refuses a second.
+/// Gives a free number to a service, and the permission to receive texts with it; whether the service has it now. It has not
+/// when the number is unknown, archived or somebody else's, or when the service has another one.
 ///
 /// # Errors
 /// When a query fails; then nothing is written.
@@ -235,6 +235,11 @@ pub fn assign_number(
 ) -> QueryResult<bool> {
     use inbound_numbers as column;
     conn.transaction(|conn| {
+        let another =
+            inbound_numbers::table.filter(column::service_id.eq(service.0)).filter(column::number.ne(number));
+        if diesel::select(exists(another)).get_result(conn)? {
+            return Ok(false);
+        }
         let free_or_theirs = inbound_numbers::table
             .filter(column::number.eq(number))
             .filter(column::active)
