@@ -31,6 +31,9 @@ pub struct SchedulerConfig {
     pub time_out_after: Duration,
     #[serde(with = "humantime_serde")]
     pub time_out_every: Duration,
+    /// Texts that people sent are forgotten after this time. The wire contract says 7 days.
+    #[serde(with = "humantime_serde")]
+    pub received_texts_kept_for: Duration,
 }
 
 impl Default for SchedulerConfig {
@@ -41,6 +44,7 @@ impl Default for SchedulerConfig {
             release_below: 20_000,
             time_out_after: Duration::from_secs(3 * 24 * 3600),
             time_out_every: Duration::from_secs(600),
+            received_texts_kept_for: Duration::from_secs(7 * 24 * 3600),
         }
     }
 }

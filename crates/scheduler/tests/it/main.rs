@@ -1,17 +1,20 @@
 //! The scheduler against a real Postgres and a real RabbitMQ.
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
+mod received_texts;
+
 use std::time::Duration;
 
 use broker::Broker;
 use chrono::TimeDelta;
+use db::document::{Details, DocumentKey, NewDocument};
 use domain::{
     clock::Clock,
-    id::NotificationId,
+    id::{DocumentId, NotificationId},
     status::{Channel, Status},
     wakeup::Kind,
 };
-use scheduler::{Scheduler, SchedulerConfig, release_due, time_out};
+use scheduler::{Scheduler, SchedulerConfig, release_due, retain, time_out};
 use testkit::{TestDatabase, eventually, notification};
 use tokio_util::sync::CancellationToken;
 
@@ -140,5 +143,36 @@ async fn time_outs_are_found_turn_by_turn() {
         time_out::run(&stage.scheduler, &mut up_to).await.unwrap();
         assert_eq!([status(old), status(young)], expected, "day {days}");
     }
+    stage.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn files_are_deleted_when_their_time_is_over_and_not_before() {
+    let clock = standing_clock();
+    let stage = Stage::new(clock.clone(), SchedulerConfig::default()).await;
+    let mut conn = stage.database.connect();
+    let now = clock.now();
+    let service = testkit::sample(&mut conn, now).service.id;
+    let key = DocumentKey::random();
+    let document = |weeks: i64| {
+        let details = Details { filename: None, extension: "pdf".into(), confirmed_by: None };
+        let times = (now, now + TimeDelta::weeks(weeks));
+        NewDocument::sealed((service, DocumentId::new(now)), &key, &details, b"%PDF".to_vec(), times)
+    };
+    // More than fit on one page, and one that stays.
+    let (short, long): (Vec<_>, _) = ((0..450).map(|_| document(1)).collect(), document(2));
+    db::document::store(&mut conn, &short).unwrap();
+    db::document::store(&mut conn, std::slice::from_ref(&long)).unwrap();
+    let mut find = |new: &NewDocument| {
+        let found = db::document::find(&mut conn, service, new.id(), now).unwrap();
+        found.is_some()
+    };
+    clock.advance(TimeDelta::weeks(1) - TimeDelta::microseconds(1));
+    retain::run(&stage.scheduler).await.unwrap();
+    assert!(short.iter().all(&mut find));
+    clock.advance(TimeDelta::microseconds(1));
+    retain::run(&stage.scheduler).await.unwrap();
+    assert!(!short.iter().any(&mut find));
+    assert!(find(&long));
     stage.end().await;
 }
