@@ -2,7 +2,7 @@
 
 use clap::{Parser, Subcommand};
 
-use crate::{audit, demo, error::Error, inspect, key, migrate, seed, token};
+use crate::{audit, demo, error::Error, inbound_number, inspect, key, migrate, seed, token};
 
 const AFTER_HELP: &str = "\
 Configuration: the sections `database` and `sealing` of the file that PILLARBOX_CONFIG names (or ./pillarbox.toml), and the
@@ -29,6 +29,8 @@ enum Command {
     Seed(seed::Arguments),
     #[command(subcommand)]
     Key(key::Command),
+    #[command(subcommand)]
+    InboundNumber(inbound_number::Command),
     Inspect(inspect::Arguments),
     Audit(audit::Arguments),
     Token(token::Arguments),
@@ -45,6 +47,7 @@ pub(crate) fn run() -> Result<(), Error> {
             Command::Migrate(arguments) => migrate::run(arguments).await,
             Command::Seed(arguments) => seed::run(arguments).await,
             Command::Key(command) => key::run(command).await,
+            Command::InboundNumber(command) => inbound_number::run(command).await,
             Command::Inspect(arguments) => inspect::run(arguments).await,
             Command::Audit(arguments) => audit::run(arguments).await,
             Command::Token(arguments) => token::run(&arguments),

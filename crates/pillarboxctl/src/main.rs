@@ -10,6 +10,7 @@ mod database;
 mod demo;
 mod error;
 mod humane;
+mod inbound_number;
 mod inspect;
 mod key;
 mod key_text;

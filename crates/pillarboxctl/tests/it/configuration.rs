@@ -30,7 +30,7 @@ fn a_configuration_that_cannot_be_used() {
 #[test]
 fn help_tells_the_exit_codes() {
     let help = Ctl::new(&[]).ok(&["--help"]);
-    for word in ["migrate", "seed", "key", "inspect", "audit", "demo", "69", "78"] {
+    for word in ["migrate", "seed", "key", "inbound-number", "inspect", "audit", "demo", "69", "78"] {
         assert!(help.contains(word), "{word} is not in\n{help}");
     }
 }

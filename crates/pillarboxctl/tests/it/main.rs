@@ -5,6 +5,7 @@ mod audit;
 mod configuration;
 mod ctl;
 mod demo;
+mod inbound_number;
 mod inspect;
 mod key;
 mod migrate;
