@@ -15,10 +15,11 @@ stack_binaries() {
 
 # stack_configure: writes env, and takes it over. One more process started by hand from it finds its port taken and moves on.
 stack_configure() {
-  local api simulator smtp
+  local api simulator smtp inbound
   api=127.0.0.1:$(free_port 4)
   simulator=127.0.0.1:$(free_port 7)
   smtp=127.0.0.1:$(free_port 8)
+  inbound=$(kept_secret "$STATE_DIR/secrets/inbound" 24)
   (umask 077 && : >"$STATE_DIR/env")
   {
     services_env
@@ -32,6 +33,11 @@ stack_configure() {
       PILLARBOX__LISTEN__NEXT_FREE_PORT=true \
       PILLARBOX__SEALING__KEYS="1:$(kept_secret "$STATE_DIR/secrets/sealing" 32)" \
       PILLARBOX__INTERNAL__CLIENTS="notify-admin:$(kept_secret "$STATE_DIR/secrets/internal" 24)" \
+      PILLARBOX__API__INBOUND_MMG_USERS=mmg \
+      PILLARBOX__API__INBOUND_MMG_PASSWORDS="$inbound" \
+      PILLARBOX__API__INBOUND_FIRETEXT_PASSWORDS="$inbound" \
+      SIMULATOR_MMG_INBOUND_URL="http://mmg:$inbound@$api/notifications/sms/receive/mmg" \
+      SIMULATOR_FIRETEXT_INBOUND_URL="http://notify:$inbound@$api/notifications/sms/receive/firetext" \
       PILLARBOX__PROVIDERS__MMG__URL="http://$simulator/mmg" \
       PILLARBOX__PROVIDERS__MMG__KEY=simulated \
       PILLARBOX__PROVIDERS__MMG__RECEIPT_URL="http://$api/notifications/sms/mmg" \

@@ -12,6 +12,8 @@
 //! - **`attempts`** say what each call of a provider came to, **`receipts`** what providers said afterwards.
 //! - **`unsubscribe_requests`** are what recipients asked of a service with the link of an e-mail; the address is sealed.
 //! - **`documents`** are files sent by e-mail, each sealed with a key that is only in its link.
+//! - **`inbound_numbers`** are what people can text services at, **`received_texts`** what they wrote: once each, the content
+//!   sealed, forgotten after a week.
 //! - **`sms_rates`** say what a text costs.
 //!
 //! A `created` notification has a row in `due`, committed with it; whatever ends the one ends the other in one transaction.
