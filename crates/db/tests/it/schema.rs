@@ -114,7 +114,18 @@ fn rows_of_a_late_partition_move_out_of_the_default() {
         words(conn, &format!("SELECT tableoid::regclass::text AS word FROM notifications WHERE id = '{id}'"))
     };
     assert_eq!(of(&mut conn), ["notifications_default"]);
+    // More than move at a time, two attempts for each.
+    for sql in [
+        "INSERT INTO attempts (notification_id, attempted_at, took_ms, outcome)
+         SELECT n.id, n.created_at + t * interval '1 second', 1, 'transient' FROM generate_series(1, 25000) t, notifications n",
+        "UPDATE attempts SET notification_id = overlay(notification_id::text PLACING lpad(to_hex(
+           extract(epoch FROM attempted_at)::bigint % 12500), 12, '0') FROM 25)::uuid",
+    ] {
+        diesel::RunQueryDsl::execute(diesel::sql_query(sql), &mut conn).unwrap();
+    }
     assert!(!db::partition::ensure(&mut conn, now).unwrap().is_empty());
     assert_eq!(of(&mut conn), [format!("notifications_{}", now.format("%Y%m%d"))]);
+    let counts = "SELECT count(*) || ', ' || (SELECT count(*) FROM attempts_default) AS word FROM attempts";
+    assert_eq!(words(&mut conn, counts), ["25000, 0"], "none lost, none left");
     assert!(db::partition::ensure(&mut conn, now).unwrap().is_empty(), "twice makes nothing twice");
 }
