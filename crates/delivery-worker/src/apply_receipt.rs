@@ -109,6 +109,11 @@ fn loggable(word: &str) -> String {
     word.chars().filter(|letter| letter.is_ascii_graphic() || *letter == ' ').take(40).collect()
 }
 
+fn without_handset_receipts(standing: &Standing) -> bool {
+    standing.international
+        && standing.phone_prefix.as_deref().is_some_and(|prefix| !phone::gives_receipts(prefix))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -119,9 +124,4 @@ mod tests {
         assert_eq!(loggable("17\r\nERROR all is lost\u{1b}[31m\u{202e}"), "17ERROR all is lost[31m");
         assert_eq!(loggable(&"9".repeat(255)).len(), 40);
     }
-}
-
-fn without_handset_receipts(standing: &Standing) -> bool {
-    standing.international
-        && standing.phone_prefix.as_deref().is_some_and(|prefix| !phone::gives_receipts(prefix))
 }

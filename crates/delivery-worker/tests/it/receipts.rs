@@ -11,13 +11,21 @@ use testkit::{eventually, notification};
 
 use crate::stage::{LIMIT, Stage};
 
-async fn receive(stage: &Stage, provider: ProviderId, reference: String, status: &str, detail: Option<&str>) {
+async fn receive(
+    stage: &Stage,
+    provider: ProviderId,
+    reference: String,
+    status: &str,
+    detail: Option<&str>,
+) -> ReceiptId {
     let now = stage.clock.now();
     let words = ReceiptWords { provider, reference, status: status.into(), detail: detail.map(Into::into) };
-    let new = NewReceipt { id: ReceiptId::new(now), words, received_at: now };
+    let id = ReceiptId::new(now);
+    let new = NewReceipt { id, words, received_at: now };
     let stored = stage.db.run("test.receipt", move |conn| db::receipt::store(conn, &[new])).await.unwrap();
     let woken: Vec<_> = stored.into_iter().flatten().collect();
     assert_eq!(stage.broker.publisher().wake(woken).await, []);
+    id
 }
 
 async fn sent(stage: &Stage, channel: Channel) -> NotificationId {
@@ -121,6 +129,26 @@ async fn a_text_companys_receipt_leaves_an_email_as_it_is() {
         assert_eq!(effect.await, "unknown notification");
         assert_eq!(stage.status(id).await, Status::Sending);
     }
+    worker.drain().await;
+    stage.end().await;
+}
+
+/// Whatever killed the worker that held it is not to kill the next one at once.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_receipt_that_no_worker_lived_to_apply_climbs_the_ladder() {
+    let stage = Stage::new().await;
+    let ids = stage.store(vec![notification(&stage.sample, Channel::Sms, stage.clock.now())]).await;
+    let receipt = receive(&stage, ProviderId::Mmg, ids[0].to_string(), "3", None).await;
+    // As the worker left it, when its lease is over.
+    stage.database.execute("UPDATE due SET lease = gen_random_uuid() WHERE kind = 'apply_receipt'");
+    let worker = stage.worker();
+    let due = eventually(LIMIT, "taken over and put back", async || {
+        let find = stage.db.run("test.due", move |conn| db::due::find(conn, receipt.0));
+        find.await.unwrap().filter(|due| !due.leased)
+    })
+    .await;
+    assert_eq!((due.failures, due.due_at > stage.clock.now()), (1, true));
+    assert_eq!(stage.status(ids[0]).await, Status::Created);
     worker.drain().await;
     stage.end().await;
 }
