@@ -5,6 +5,7 @@ mod accepting;
 mod delivering;
 mod due;
 mod limits;
+mod pages;
 mod plans;
 mod reading;
 mod receipts;
