@@ -5,6 +5,7 @@ Called by scripts/crashes, which tells how. Prints a line per scenario with its 
 
 import argparse
 import collections
+import concurrent.futures
 import http.client
 import json
 import random
@@ -318,6 +319,55 @@ def refusal(stack, issuer, secret, at=None):
             return answer.status, json.load(answer)
     except urllib.error.HTTPError as error:
         return error.code, json.load(error)
+
+
+@scenario("9", "two api replicas: 100 requests for 50 a day, and one request 50 times")
+def replicas(stack, _):
+    stack.start_all()
+    urls = [stack.env["NOTIFY_API_URL"], stack.start_another_api()]
+    service, secret = split_key(stack.env["API_KEY"])
+
+    def at_once(count, channel, recipient, **headers):
+        """Status and body of as many answers, asked for at the same moment at both in turn."""
+        body = {**recipient, "template_id": stack.env[f"{channel.upper()}_TEMPLATE_ID"], "personalisation": {"name": "Rosa"}}
+        gate = threading.Barrier(count)
+
+        def ask(number):
+            caller = Caller(urls[number % len(urls)], service, secret)
+            gate.wait()
+            answer = caller.post(f"/v2/notifications/{channel}", body, **headers)
+            caller.close()
+            return answer
+
+        with concurrent.futures.ThreadPoolExecutor(count) as pool:
+            return list(pool.map(ask, range(count)))
+
+    text = {"phone_number": stack.env["FUNCTIONAL_TEST_NUMBER"]}
+    same = {"Idempotency-Key": "order-17"}
+    answers = at_once(50, "sms", text, **same)
+    require({status for status, _ in answers} <= {201, 409}, f"answers: {collections.Counter(s for s, _ in answers)}")
+    bodies = {body for status, body in answers if status == 201}
+    require(len(bodies) == 1, f"{len(bodies)} answers to one request")
+    stack.kill("api")
+    urls.pop(0)
+    require(at_once(1, "sms", text, **same) == [(201, bodies.pop())], "another answer after a crash")
+    stack.start_api()
+    urls.insert(0, stack.env["NOTIFY_API_URL"])
+
+    stack.sql(f"update services set email_message_limit = 50 where id = '{service}'")
+    # Replicas remember services for two seconds.
+    time.sleep(2.5)
+    mail = {"email_address": stack.env["FUNCTIONAL_TEST_EMAIL"]}
+    statuses = collections.Counter(status for status, _ in at_once(100, "email", mail))
+    require(statuses == {201: 50, 429: 50}, f"100 for 50 a day: {dict(statuses)}")
+
+    audit = stack.settle()
+    require(audit["accepted"] == 51, f"one text and 50 e-mails were accepted: {audit}")
+    taken = stack.taken_by_providers()
+    require(sum(taken.values()) == len(taken) == 51, f"providers took {sum(taken.values())} of {len(taken)}")
+    stack.require_no_panic()
+    conflicts = sum(status == 409 for status, _ in answers)
+    return ["100 at once: 50 accepted, 50 refused", f"one request 50 times: 1 text ({conflicts} answered 409)"]
 
 
 def run(number, services, scale):

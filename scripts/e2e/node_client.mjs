@@ -12,7 +12,9 @@ const { AxiosError } = packages('axios')
 
 const {
   NOTIFY_API_URL: API, API_KEY: KEY, SERVICE_ID: SERVICE, FUNCTIONAL_TEST_NUMBER: PHONE, FUNCTIONAL_TEST_EMAIL: EMAIL,
-  SMS_TEMPLATE_ID: SMS_TEMPLATE, EMAIL_TEMPLATE_ID: EMAIL_TEMPLATE, SMS_SENDER_ID: SENDER, EMAIL_REPLY_TO_ID: REPLY_TO, SIMULATOR_URL: SIMULATOR
+  SMS_TEMPLATE_ID: SMS_TEMPLATE, EMAIL_TEMPLATE_ID: EMAIL_TEMPLATE, SMS_SENDER_ID: SENDER, EMAIL_REPLY_TO_ID: REPLY_TO,
+  LIMITED_SMS_TEMPLATE_ID: LIMITED_SMS_TEMPLATE, LIMITED_EMAIL_TEMPLATE_ID: LIMITED_EMAIL_TEMPLATE, LIMITED_NUMBER,
+  SIMULATOR_URL: SIMULATOR
 } = process.env
 const FINAL_WITHIN_SECONDS = 60
 
@@ -23,10 +25,11 @@ const PERSONALISATION = { name: NAME }
 const UNSUBSCRIBE = `https://permits.example.com/unsubscribe/${RUN}`
 
 const NOT_FOUND = ['NoResultFound', 'No result found']
+const FILE_TYPES = "'.csv', '.doc', '.docx', '.jpeg', '.jpg', '.json', '.odt', '.pdf', '.png', '.rtf', '.txt', '.xlsx'"
 const STATUSES = 'cancelled, created, sending, sent, delivered, pending, failed, technical-failure, temporary-failure, ' +
   'permanent-failure, pending-virus-check, validation-failed, virus-scan-failed, returned-letter, accepted, received'
 // What Pillarbox does not answer yet as the contract has it.
-const NOT_YET = ['getPdfForLetterNotification', 'getReceivedTexts', 'prepareUpload']
+const NOT_YET = ['getPdfForLetterNotification']
 // About the connection, not the API. Every answer here comes through `setClient`; a proxy is not at hand.
 const NOT_ASKED = ['setProxy']
 
@@ -138,13 +141,17 @@ async function read (client, sms, email) {
   tally.check('e-mail: costs nothing', [mail.cost_in_pounds, mail.cost_details], [0, {}])
 }
 
-/** What the simulated providers were given. */
-async function inbox (sms, email) {
+/** What the simulated providers were given for a notification. */
+async function inbox ({ id }) {
   const messages = await (await fetch(`${SIMULATOR}/messages.json`)).json()
-  const of = ({ id }) => messages.find(({ reference }) => reference.split('@')[0] === id)
-  tally.check('inbox: the text, with the service\'s name in front', of(sms)?.text, `Pillarbox demo: ${sms.content.body}`)
-  const headers = Object.fromEntries(of(email)?.headers ?? [])
-  tally.check('inbox: the e-mail\'s headers', [headers.Subject, headers['Reply-To'], headers['List-Unsubscribe'], headers['List-Unsubscribe-Post']],
+  return messages.find(({ reference }) => reference.split('@')[0] === id)
+}
+
+async function handedOver (sms, email) {
+  tally.check('inbox: the text, with the service\'s name in front', (await inbox(sms))?.text, `Pillarbox demo: ${sms.content.body}`)
+  const headers = Object.fromEntries((await inbox(email))?.headers ?? [])
+  tally.check('inbox: the e-mail\'s headers',
+    [headers.Subject, headers['Reply-To'], headers['List-Unsubscribe'], headers['List-Unsubscribe-Post']],
     [email.content.subject, 'reply@example.com', `<${UNSUBSCRIBE}>`, 'List-Unsubscribe=One-Click'])
 }
 
@@ -284,17 +291,119 @@ async function wrongKeys () {
     ['AuthError', 'Invalid token: service id is not the right data type'])
 }
 
-const [client, team, simulated] = ['API_KEY', 'API_SENDING_KEY', 'API_TEST_KEY'].map((name) => clientOf(process.env[name]))
+// The service of limited_service.sql: nine requests a minute (three at once) for each type of key, one text a day
+
+async function limits (client, simulated) {
+  const options = { personalisation: { code: RUN } }
+  const { data: sent } = await client.sendSms(LIMITED_SMS_TEMPLATE, PHONE, options)
+  await final(client, sent.id, 'limits: the one text of the day')
+  await refused('a second text on a day of one', client.sendSms(LIMITED_SMS_TEMPLATE, PHONE, options), 429,
+    ['TooManyRequestsError', 'Exceeded send limits (sms: 1) for today'])
+  for (const number of [1, 2]) {
+    const { data: sent } = await simulated.sendSms(LIMITED_SMS_TEMPLATE, PHONE, options)
+    tally.checkThat(`limits: a test key's texts do not count (${number} of 2)`, sent.id, sent)
+  }
+}
+
+/** Asks wrongly until it is refused for asking too often; that comes before the body is looked at. */
+async function rateLimit (client) {
+  let refusal
+  for (let asked = 0; asked < 9 && refusal?.status !== 429; asked++) {
+    await client.sendSms('', '').catch((error) => { refusal = error.response })
+  }
+  tally.check('refused: more than nine requests a minute, whatever is in them', [refusal.status, refusal.data.errors],
+    [429, [{ error: 'RateLimitError', message: 'Exceeded rate limit for key type LIVE of 9 requests per 60 seconds' }]])
+  const wait = Number(refusal.headers['retry-after'])
+  tally.checkThat('rate limit: Retry-After says how many seconds to wait', Number.isInteger(wait) && wait >= 1 && wait <= 60, wait)
+}
+
+/** The platform's own link: in the e-mail's headers, in what is read, and working, however often it is followed. */
+async function unsubscribe (client) {
+  const { data: sent } = await client.sendEmail(LIMITED_EMAIL_TEMPLATE, EMAIL)
+  tally.check('unsubscribe: the caller gave no URL, so none is echoed', sent.content.one_click_unsubscribe_url, null)
+  const { one_click_unsubscribe_url: url } = await final(client, sent.id, 'unsubscribe: e-mail')
+  tally.checkThat('unsubscribe: what is read has a link of ours', url.startsWith(`${API}/unsubscribe/${sent.id}/`), url)
+  const headers = Object.fromEntries((await inbox(sent)).headers)
+  tally.check('unsubscribe: the same link in the e-mail\'s headers', [headers['List-Unsubscribe'], headers['List-Unsubscribe-Post']],
+    [`<${url}>`, 'List-Unsubscribe=One-Click'])
+  for (const times of ['once', 'twice']) {
+    const answer = await fetch(url, { method: 'POST', body: 'List-Unsubscribe=One-Click' })
+    tally.check(`unsubscribe: followed ${times}`, [answer.status, await answer.json()],
+      [200, { result: 'success', message: 'Unsubscribe successful' }])
+  }
+}
+
+async function receivedTexts (client) {
+  const here = `${API}/v2/received-text-messages`
+  tally.check('received: nothing yet', (await client.getReceivedTexts()).data, { received_text_messages: [], links: { current: here } })
+  for (const [provider, message] of [['mmg', 'Yes please!'], ['firetext', 'STOP']]) {
+    const body = new URLSearchParams({ provider, from: '447700900123', to: LIMITED_NUMBER, message })
+    const answer = await (await fetch(`${SIMULATOR}/inbound`, { method: 'POST', body })).json()
+    tally.check(`received: a text by ${provider} is taken`, [answer.answered, answer.body], [200, '{"status":"ok"}'])
+  }
+  const { data: { received_text_messages: texts, links } } = await client.getReceivedTexts()
+  tally.check('received: newest first, from and to whom', texts.map((text) => [text.content, text.user_number, text.notify_number]),
+    ['STOP', 'Yes please!'].map((content) => [content, '447700900123', LIMITED_NUMBER]))
+  tally.check('received: links', links, { current: here, next: `${here}?older_than=${texts[1].id}` })
+  for (const [place, older] of [['newest', [texts[1].id]], ['oldest', []]]) {
+    const { data } = await client.getReceivedTexts(place === 'newest' ? texts[0].id : texts[1].id)
+    tally.check(`received: older than the ${place}`, ids(data.received_text_messages), older)
+  }
+  await refused('received texts older than no id', client.getReceivedTexts('1'), 400, ['ValidationError', 'older_than is not a valid UUID'])
+}
+
+// Files. What the page asks of people is checked with the Python client.
+
+async function files (client) {
+  const content = `name,permit\nRosa,${RUN}\n`
+  const sending = (name) => client.sendEmail(EMAIL_TEMPLATE, EMAIL, { personalisation: { name } })
+  const upload = client.prepareUpload(Buffer.from(content),
+    { filename: 'permits.csv', confirmEmailBeforeDownload: false, retentionPeriod: '4 weeks' })
+  const { data: sent } = await sending(upload)
+  const [link] = sent.content.body.match(/https?:\/\/\S+\/d\/\S+/)
+  const mail = await final(client, sent.id, 'files: e-mail')
+  tally.check('files: what is read has the same link', mail.body, sent.content.body)
+  const page = await fetch(link)
+  const button = (await page.text()).match(/href="([^"]+\/file\?[^"]+)"/)
+  tally.checkThat('files: the link leads to a page with a link to the file', button, page.status)
+  const file = await fetch(new URL(button[1].replaceAll('&amp;', '&'), page.url))
+  tally.check('files: the file is as it was sent', [file.status, await file.text()], [200, content])
+  const bare = client.prepareUpload(content)
+  tally.check('files: all that is left out is null', bare,
+    { file: Buffer.from(content).toString('base64'), filename: null, confirm_email_before_download: null, retention_period: null })
+  await refused('a file in a text', client.sendSms(SMS_TEMPLATE, PHONE, { personalisation: { name: bare } }), 400,
+    ['BadRequestError', 'Can only send a file by email'])
+  await refused('a file of a kind that nobody may send', sending(client.prepareUpload(content, { filename: 'permits.exe' })), 400,
+    ['BadRequestError', `Unsupported file type '.exe'. Supported types are: ${FILE_TYPES}`])
+  await refused('a file that is kept for too long', sending(client.prepareUpload(content, { retentionPeriod: '79 weeks' })), 400,
+    ['ValidationError', 'retention_period Unsupported value for retention_period: 79 weeks. Supported periods are from 1 to 78 weeks.'])
+  let refusal
+  try {
+    client.prepareUpload(Buffer.alloc(2 * 1024 * 1024 + 1))
+  } catch (error) {
+    refusal = error
+  }
+  tally.check('files: the client itself refuses more than 2 MiB', refusal, 'File is larger than 2MB.')
+}
+
+const [client, team, simulated, limited, limitedTest] =
+  ['API_KEY', 'API_SENDING_KEY', 'API_TEST_KEY', 'LIMITED_NORMAL_KEY', 'LIMITED_TEST_KEY'].map((name) => clientOf(process.env[name]))
 const reference = `e2e-${RUN}`
 const sms = await tally.flow(sendSms, client, reference)
 const email = await tally.flow(sendEmail, client, reference)
 if (sms && email) {
   await tally.flow(read, client, sms, email)
-  await tally.flow(inbox, sms, email)
+  await tally.flow(handedOver, sms, email)
   await tally.flow(lists, client, sms, email, reference)
 }
-for (const steps of [sendTheLeast, sanitise, simulatedRecipients, templates, badFilters, letters, refusals]) await tally.flow(steps, client)
+for (const steps of [sendTheLeast, sanitise, simulatedRecipients, templates, badFilters, letters, refusals, files]) {
+  await tally.flow(steps, client)
+}
 await tally.flow(keys, simulated, team, client)
+await tally.flow(limits, limited, limitedTest)
+await tally.flow(unsubscribe, limited)
+await tally.flow(rateLimit, limited)
+await tally.flow(receivedTexts, limited)
 await tally.flow(wrongKeys)
 answers.close()
 const methods = Object.keys(NotifyClient.prototype).filter((name) => !NOT_ASKED.includes(name))

@@ -5,35 +5,23 @@ Takes everything from the environment (`. .pillarbox/env`). Prints a line per ch
 
 import io
 import json
-import logging
 import os
 import sys
 import time
-import urllib.error
-import urllib.request
 import uuid
-import warnings
 
 import jwt
-from notifications_python_client.errors import HTTP503Error, HTTPError
+from notifications_python_client.errors import HTTP503Error
 from notifications_python_client.notifications import NotificationsAPIClient
 
-from answers import Answers, Recorded, Tally
+from answers import Recorded
+from python_limits_and_files import confirmed_files, files, limits, rate_limit, received_texts, unsubscribe
+from python_stage import (
+    API, EMAIL, EMAIL_TEMPLATE, KEY, NAME, PHONE, RUN, SMS_TEMPLATE, UNSUBSCRIBE, answers, check, check_that, client_of, fetch, final, ids,
+    inbox, refused, tally,
+)
 
-API = os.environ["NOTIFY_API_URL"]
-KEY = os.environ["API_KEY"]
-PHONE = os.environ["FUNCTIONAL_TEST_NUMBER"]
-EMAIL = os.environ["FUNCTIONAL_TEST_EMAIL"]
-SMS_TEMPLATE = os.environ["SMS_TEMPLATE_ID"]
-EMAIL_TEMPLATE = os.environ["EMAIL_TEMPLATE_ID"]
-FINAL_WITHIN_SECONDS = 60
 PAGE = 250
-
-# One run finds its own messages by this, also in a database that was kept.
-RUN = uuid.uuid4().hex[:12]
-NAME = f"Rosa {RUN}"
-UNSUBSCRIBE = f"https://permits.example.com/unsubscribe/{RUN}"
-
 UNDECODABLE = (
     "Invalid token: make sure your API token matches the example at "
     "https://docs.notifications.service.gov.uk/rest-api.html#authorisation-header"
@@ -45,51 +33,7 @@ STATUSES = (
 # The methods of the client that are the API's, not HTTP's.
 METHODS = {name for name, method in vars(NotificationsAPIClient).items() if callable(method) and not name.startswith("_")}
 # What Pillarbox does not answer yet as the contract has it.
-NOT_YET = {"get_all_template_versions", "get_pdf_for_letter", "get_received_texts", "get_received_texts_iterator"}
-
-tally = Tally()
-answers = Answers(tally)
-check, check_that = tally.check, tally.check_that
-
-# Refusals are what is tested here: neither the client nor PyJWT need say more about them.
-logging.getLogger("notifications_python_client").setLevel(logging.ERROR)
-warnings.filterwarnings("ignore", message=".*HMAC key.*")
-
-
-def client_of(key, base_url=API):
-    return Recorded(answers.watch(NotificationsAPIClient(key, base_url=base_url)))
-
-
-def final(client, notification_id, what, expected="delivered"):
-    """Polls until the notification is final; anything but the expected status, or the time running out, fails."""
-    seen = []
-    deadline = time.monotonic() + FINAL_WITHIN_SECONDS
-    while True:
-        notification = client.get_notification_by_id(notification_id)
-        status = notification["status"]
-        if status not in seen:
-            seen.append(status)
-        if status not in ("created", "sending", "pending") or time.monotonic() > deadline:
-            break
-        time.sleep(0.2)
-    check(f"{what} becomes {expected} within {FINAL_WITHIN_SECONDS} s ({' -> '.join(seen)})", status, expected)
-    check_that(f"{what}: a time of completion", notification["completed_at"], notification["completed_at"])
-    return notification
-
-
-def refused(what, call, status, *errors):
-    """`errors`: class and message of each."""
-    try:
-        answer = call()
-    except HTTPError as refusal:
-        check(f"refused: {what}", (type(refusal), refusal.status_code, refusal.message),
-              (HTTPError, status, [{"error": error, "message": message} for error, message in errors]))
-    else:
-        tally.fail(f"refused: {what}", f"it was accepted: {answer!r}")
-
-
-def ids(notifications):
-    return [notification["id"] for notification in notifications]
+NOT_YET = {"get_all_template_versions", "get_pdf_for_letter"}
 
 
 # Sending and reading
@@ -156,10 +100,9 @@ def read(client, sms, email):
     check("e-mail: costs nothing", (mail["cost_in_pounds"], mail["cost_details"]), (0.0, {}))
 
 
-def inbox(sms, email):
+def handed_over(sms, email):
     """What the simulated providers were given."""
-    with urllib.request.urlopen(os.environ["SIMULATOR_URL"] + "/messages.json", timeout=30) as page:
-        taken = {message["reference"].split("@")[0]: message for message in json.load(page)}
+    taken = inbox()
     text, mail = taken.get(sms["id"], {}), taken.get(email["id"], {})
     check("inbox: the text, with the service's name in front", (text.get("from"), text.get("text")),
           ("PILLARBOX", f"Pillarbox demo: {sms['content']['body']}"))
@@ -361,13 +304,9 @@ def wrong_headers():
         ("another algorithm", token({"iss": service, "iat": now}, algorithm="HS512"), 403, "Invalid token: algorithm used is not HS256"),
     ):
         headers = {"Authorization": authorization} if authorization is not None else {}
-        try:
-            urllib.request.urlopen(urllib.request.Request(f"{API}/v2/notifications", headers=headers), timeout=30)
-        except urllib.error.HTTPError as refusal:
-            check(f"refused: {what}", (refusal.code, json.load(refusal)),
-                  (status, {"status_code": status, "errors": [{"error": "AuthError", "message": message}]}))
-        else:
-            tally.fail(f"refused: {what}", "it was accepted")
+        answered, _, body, _ = fetch(f"{API}/v2/notifications", headers=headers)
+        check(f"refused: {what}", (answered, json.loads(body)),
+              (status, {"status_code": status, "errors": [{"error": "AuthError", "message": message}]}))
 
 
 def main():
@@ -377,12 +316,17 @@ def main():
     email = tally.flow(send_email, client, reference)
     if sms and email:
         tally.flow(read, client, sms, email)
-        tally.flow(inbox, sms, email)
+        tally.flow(handed_over, sms, email)
         tally.flow(lists, client, sms, email, reference)
-    for steps in (send_the_least, sanitise, simulated_recipients, templates, bad_filters, letters, refusals):
+    for steps in (send_the_least, sanitise, simulated_recipients, templates, bad_filters, letters, refusals, files, confirmed_files):
         tally.flow(steps, client)
     tally.flow(pages, simulated)
     tally.flow(keys, simulated, team, client)
+    limited, limited_test = (client_of(os.environ[name]) for name in ("LIMITED_NORMAL_KEY", "LIMITED_TEST_KEY"))
+    tally.flow(limits, limited, limited_test)
+    tally.flow(unsubscribe, limited)
+    tally.flow(rate_limit, limited)
+    tally.flow(received_texts, limited)
     tally.flow(wrong_keys)
     tally.flow(wrong_headers)
     answers.close()

@@ -162,6 +162,12 @@ class Stack:
     def start_api(self):
         self.start("api", ready=self.env["NOTIFY_API_URL"] + "/_status?simple=1")
 
+    def start_another_api(self):
+        """Answers its URL."""
+        listen = "127.0.0.1:" + self.services.library("free_port", "8")
+        self.start("api-2", "api", ready=f"http://{listen}/_status?simple=1", PILLARBOX__API__LISTEN=listen)
+        return f"http://{listen}"
+
     def start_scheduler(self):
         self.start("scheduler", ready=f"http://{self.env['PILLARBOX__SCHEDULER__HEALTH_LISTEN']}/readyz")
 
