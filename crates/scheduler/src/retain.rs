@@ -1,54 +1,46 @@
 //! Deletes what is past its time. It is out of sight from that moment on, so nobody waits for this.
 
-use chrono::{DateTime, TimeDelta, Utc};
+use chrono::TimeDelta;
+use db::{DbError, document, idempotency, received_text};
 
 use crate::Scheduler;
 
 /// Rows in one transaction; a file may have 2 MiB.
 const PAGE: u32 = 200;
 
-/// Deletes files that were sent by e-mail, and texts that people sent.
+/// Deletes files that were sent by e-mail, texts that people sent, and what is remembered of requests with a key.
 ///
 /// # Errors
 /// When the database cannot be asked; the next turn goes on.
-pub async fn run(scheduler: &Scheduler) -> Result<(), db::DbError> {
-    let now = scheduler.clock.now();
-    documents(scheduler, now).await?;
+pub async fn run(scheduler: &Scheduler) -> Result<(), DbError> {
+    let (db, now) = (&scheduler.db, scheduler.clock.now());
+    pages("documents", async || {
+        db.run("document.delete_expired", move |conn| document::delete_expired(conn, now, PAGE)).await
+    })
+    .await?;
+    pages("idempotency keys", async || {
+        db.run("idempotency.forget", move |conn| idempotency::forget(conn, now, PAGE.into())).await
+    })
+    .await?;
     let kept_for = TimeDelta::from_std(scheduler.config.received_texts_kept_for).ok();
-    match kept_for.and_then(|time| now.checked_sub_signed(time)) {
-        Some(before) => received_texts(scheduler, before).await,
-        None => Ok(()),
-    }
+    let Some(before) = kept_for.and_then(|time| now.checked_sub_signed(time)) else { return Ok(()) };
+    pages("received texts", async || {
+        db.run("received_text.forget", move |conn| received_text::forget(conn, before, PAGE.into())).await
+    })
+    .await
 }
 
-async fn documents(scheduler: &Scheduler, now: DateTime<Utc>) -> Result<(), db::DbError> {
+async fn pages(of: &'static str, delete: impl AsyncFn() -> Result<usize, DbError>) -> Result<(), DbError> {
     let mut all = 0;
     loop {
-        let delete = move |conn: &mut _| db::document::delete_expired(conn, now, PAGE);
-        let deleted = scheduler.db.run("document.delete_expired", delete).await?;
+        let deleted = delete().await?;
         all += deleted;
         if deleted < PAGE as usize {
             break;
         }
     }
     if all > 0 {
-        tracing::info!(documents = all, "deleted, past their time");
-    }
-    Ok(())
-}
-
-async fn received_texts(scheduler: &Scheduler, before: DateTime<Utc>) -> Result<(), db::DbError> {
-    let mut all = 0;
-    loop {
-        let forget = move |conn: &mut _| db::received_text::forget(conn, before, PAGE.into());
-        let forgotten = scheduler.db.run("received_text.forget", forget).await?;
-        all += forgotten;
-        if forgotten < PAGE as usize {
-            break;
-        }
-    }
-    if all > 0 {
-        tracing::info!(received_texts = all, "deleted, past their time");
+        tracing::info!(of, rows = all, "deleted, past their time");
     }
     Ok(())
 }
