@@ -92,11 +92,11 @@ pub(crate) async fn ask(request: HttpRequest, app: Data<App>) -> HttpResponse {
     match name.await {
         Ok(name) => {
             let content = html! {
-                p { "You opened a link in an e-mail from " (name) "." }
+                p { "You opened a link in an email from " (name) "." }
                 form method="post" { button { "Unsubscribe" } }
                 p.soft { "If you want to go on getting them, close this page." }
             };
-            let title = format!("Do you want to stop e-mails from {name}?");
+            let title = format!("Do you want to stop emails from {name}?");
             page::show(HttpResponse::Ok().finish(), &title, &content)
         }
         Err(problem) => failed(problem),
@@ -114,7 +114,7 @@ pub(crate) async fn unsubscribe(request: HttpRequest, app: Data<App>) -> Result<
     Ok(match name.await {
         Ok(name) => {
             let content = html! {
-                p { (name) " has been asked to send you no more e-mails like this one. It may take a few days." }
+                p { (name) " has been asked to send you no more emails like this one. It may take a few days." }
                 p.soft { "You can close this page." }
             };
             page::show(HttpResponse::Ok().finish(), "You have unsubscribed", &content)
@@ -158,7 +158,7 @@ fn failed(problem: Problem) -> HttpResponse {
     let (title, advice) = match problem {
         Problem::Unsubscribe(_) | Problem::UnknownUrl => (
             "This link does not work",
-            "It may be too old, or a part of it is missing. Try the link in a newer e-mail, or reply to one and ask.",
+            "It may be too old, or a part of it is missing. Try the link in a newer email, or reply to one and ask.",
         ),
         _ => ("Something went wrong", "Please try again in a few minutes."),
     };

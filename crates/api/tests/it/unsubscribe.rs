@@ -330,7 +330,7 @@ async fn to_open_the_link_asks_and_changes_nothing() {
             (200, &"text/html; charset=utf-8".parse().unwrap())
         );
         assert!(
-            html.contains("Do you want to stop e-mails from &lt;b&gt;Parks &amp; Co&lt;/b&gt;?"),
+            html.contains("Do you want to stop emails from &lt;b&gt;Parks &amp; Co&lt;/b&gt;?"),
             "{html}"
         );
         assert!(html.contains("<form method=\"post\"><button>Unsubscribe</button></form>"), "{html}");
