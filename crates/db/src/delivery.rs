@@ -90,15 +90,11 @@ pub fn claim(
         let mut due = due::claim(conn, &Kind::DELIVERIES, ids, now, lease)?;
         let mut claims = Claims::default();
         if !due.not_due.is_empty() {
-            let adopted = due::adopt(conn, &due.not_due, now)?;
-            let unknown = if adopted == 0 {
-                due.not_due
-            } else {
-                let more = due::claim(conn, &Kind::DELIVERIES, &due.not_due, now, lease)?;
-                due.leases.extend(more.leases);
-                more.not_due
-            };
-            claims.not_found = unknown_among(conn, unknown)?;
+            claims.not_found = unknown_among(conn, due.not_due.clone())?;
+            // Busy or finished; or committed since the first look, or by a team that knows nothing of `due`.
+            due.not_due.retain(|id| !claims.not_found.contains(id));
+            due::adopt(conn, &due.not_due, now)?;
+            due.leases.extend(due::claim(conn, &Kind::DELIVERIES, &due.not_due, now, lease)?.leases);
         }
         if !due.leases.is_empty() {
             load(conn, keyring, due.leases, now, &mut claims)?;
