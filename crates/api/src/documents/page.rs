@@ -60,7 +60,7 @@ pub(super) fn confirm(answer: HttpResponse, shown: &Shown<'_>, mistake: Option<M
             }
         }
         (introduction(shown))
-        (facts(shown))
+        (facts(shown, None))
         form method="post" novalidate { (question(mistake)) }
         (contact(shown.service))
     };
@@ -88,7 +88,7 @@ fn question(mistake: Option<Mistake>) -> Markup {
 pub(super) fn ready(answer: HttpResponse, shown: &Shown<'_>, file: &str) -> HttpResponse {
     let content = html! {
         (introduction(shown))
-        (facts(shown))
+        (facts(shown, shown.details.filename.as_deref()))
         p { a.button href=(file) download { "Download this " (shown.kind()) " (" (shown.size()) ")" } }
         (contact(shown.service))
     };
@@ -133,9 +133,11 @@ fn introduction(shown: &Shown<'_>) -> Markup {
     }
 }
 
-fn facts(shown: &Shown<'_>) -> Markup {
+/// The name of the file is for its reader only.
+fn facts(shown: &Shown<'_>, filename: Option<&str>) -> Markup {
     html! {
         dl {
+            @if let Some(name) = filename { div { dt { "Name" } dd { bdi { (name) } } } }
             div { dt { "File type" } dd { (capitalised(shown.kind())) } }
             div { dt { "Size" } dd { (shown.size()) } }
             div { dt { "Available until" } dd { (until(shown.document.expires_at)) } }

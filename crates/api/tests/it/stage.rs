@@ -38,12 +38,16 @@ pub(crate) struct Api {
 
 impl Api {
     pub(crate) fn start(config: Config) -> Self {
+        Self::start_at(config, Clock::System)
+    }
+
+    pub(crate) fn start_at(config: Config, clock: Clock) -> Self {
         let listener = service::listen::bind("test", "127.0.0.1:0", config.listen).unwrap();
         let http = Http::new(listener.local_addr().unwrap());
         let tasks = Tasks::new();
         let context = Context { tasks: tasks.clone(), readiness: Readiness::new(tasks.stopping().clone()) };
         let mut serving = JoinSet::new();
-        serving.spawn(api::serve(listener, config, Clock::System, context));
+        serving.spawn(api::serve(listener, config, clock, context));
         Self { http, tasks, serving }
     }
 
