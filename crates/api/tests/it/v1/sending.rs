@@ -9,6 +9,8 @@ use domain::{
     id::TemplateId,
     status::KeyType::{self, Normal, Team, Test},
 };
+use futures_util::future::join_all;
+use hyper::Method;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
@@ -192,6 +194,20 @@ async fn row_3_daily_limit_of_a_trial_service_for_texts_and_emails_together() {
     assert_eq!(answer.status, 400, "but after row 4");
     assert_eq!(stage.send_2016(Test, "sms", &sms).await.status, 201, "test keys have no limit");
     assert_eq!(accepted(&stage), 3);
+}
+
+#[tokio::test]
+async fn row_3_the_daily_limit_is_exact_whoever_comes_at_once() {
+    let stage = trial();
+    let sms = stage.sms_2016(&json!({"to": "07700900777"}));
+    let email = stage.email_2016(&json!({"to": "ada@example.gov.uk"}));
+    let answers = join_all((0..20).map(|n| {
+        if n % 2 == 0 { stage.send_2016(Normal, "sms", &sms) } else { stage.send_2016(Team, "email", &email) }
+    }));
+    let answers = answers.await;
+    assert_eq!(answers.iter().filter(|answer| answer.status == 201).count(), 2);
+    assert_eq!(answers.iter().filter(|answer| answer.status == 429).count(), 18);
+    assert_eq!(accepted(&stage), 2);
 }
 
 #[tokio::test]
@@ -453,6 +469,21 @@ async fn the_checks_have_an_order() {
         body[repair] = value;
     }
     assert_eq!(stage.send_2016(Normal, "sms", &body).await.status, 201);
+}
+
+#[tokio::test]
+async fn an_idempotency_key_means_nothing() {
+    let stage = Stage::new();
+    let headers = [
+        ("authorization", format!("Bearer {}", stage.token(Normal))),
+        ("idempotency-key", "once".to_owned()),
+    ];
+    let body = stage.sms_2016(&json!({})).to_string();
+    for _ in 0..2 {
+        let answer = stage.http().send(Method::POST, "/notifications/sms", &headers, body.clone()).await;
+        assert_eq!(answer.status, 201, "{answer:?}");
+    }
+    assert_eq!(accepted(&stage), 2);
 }
 
 #[tokio::test]
