@@ -20,6 +20,7 @@ client_stack() {
 limited_service() {
   local control psql name type key
   control=$(dirname "$(readlink "/proc/$(<"$STATE_DIR/pids/api")/exe")")/pillarboxctl
+  [[ -x $control ]] || fail "the api does not run in $STATE_DIR: scripts/run --detach first"
   psql=$(postgres_client) || fail "psql is missing; install postgresql-client, or run this as root or with passwordless sudo on Debian"
   for name in SERVICE_ID SMS_TEMPLATE_ID EMAIL_TEMPLATE_ID; do
     export "LIMITED_$name=$(</proc/sys/kernel/random/uuid)"
