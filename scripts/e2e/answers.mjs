@@ -54,7 +54,7 @@ export class Tally {
     try {
       return await steps(...parameters)
     } catch (error) {
-      this.fail(steps.name, `it ended with ${error}`)
+      this.fail(steps.name, `it ended with ${error} ${JSON.stringify(error.response?.data ?? '')}`)
     }
   }
 }
