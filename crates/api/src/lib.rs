@@ -26,6 +26,7 @@ mod received;
 mod routes;
 mod status;
 mod stored;
+mod unread_body;
 mod unsubscribe;
 mod v1;
 mod v2;
@@ -116,6 +117,7 @@ fn server(listener: TcpListener, app: &web::Data<App>, drain_timeout: Duration) 
     let mut server = HttpServer::new(move || {
         ActixApp::new()
             .app_data(shared.clone())
+            .wrap(from_fn(unread_body::closes_connection))
             .wrap(from_fn(routes::guarded))
             .wrap(routes::extra_headers())
             .configure(routes::table)

@@ -138,3 +138,32 @@ async fn a_preview_is_what_would_be_sent() {
         error(400, "ValidationError", "personalisation x is not of type object")
     );
 }
+
+#[tokio::test]
+async fn a_preview_that_explodes_is_refused() {
+    let stage = Stage::new();
+    let token = stage.token(domain::status::KeyType::Normal);
+    let long = TemplateId::new(now());
+    put(&stage, long, Channel::Email, "n", &"((a)) ".repeat(1_000));
+    let explosive = TemplateId::new(now());
+    put(&stage, explosive, Channel::Email, "n", &"* - a\n".repeat(80_000));
+    let text = TemplateId::new(now());
+    put(&stage, text, Channel::Sms, "n", &"((a))".repeat(100));
+    let body = json!({"personalisation": {"a": "x".repeat(100_001), "thing": "permit"}}).to_string();
+    for (id, message) in [
+        (
+            long,
+            "Your message is too long. Emails cannot be longer than 2000000 bytes. Your message is 100001999 bytes.",
+        ),
+        (explosive, "The message is longer than 10000000 bytes when rendered"),
+        (
+            text,
+            "Your message is too long. Text messages cannot be longer than 918 characters. \
+             Your message is 10000100 characters long.",
+        ),
+    ] {
+        let answer =
+            stage.http().post(&format!("/v2/template/{id}/preview"), Some(&token), body.clone()).await;
+        assert_eq!(answer.parts(), bad_request(message));
+    }
+}
