@@ -1,6 +1,5 @@
-//! `POST /notifications/{sms,email}`. The checks stand in the order of the wire contract (section 3), which callers see; its
-//! numbers are in the comments. Where Pillarbox knows a rule that 2016 did not, it stands where it tells callers least that
-//! is new.
+//! `POST /notifications/{sms,email}`. The checks stand in the order of the wire contract (section 3), which callers see. Where
+//! Pillarbox knows a rule that 2016 did not, it stands where it tells callers least that is new.
 
 use std::sync::Arc;
 
@@ -70,17 +69,17 @@ async fn send(
     payload: Payload,
     channel: Channel,
 ) -> Result<HttpResponse, Problem> {
-    // 1: a key without a service does not get past authentication.
+    // Row 1: a key without a service does not get past authentication.
     let caller = auth::service(app, request).await?;
-    // 2 and 4
+    // Rows 2 and 4.
     let body = body::json(&body::read(payload, app.body_limits()).await?)?;
     let asked = Asked::read(body, channel)?;
-    // 3 is told before all that follows, and 11.
+    // Row 3 is told before all that follows; row 11.
     let judged = judge(app, &caller, &root(request), asked, channel).await;
     admit::admit(app, &caller, measure(&caller, channel), None, judged).await
 }
 
-/// 3. A service in trial mode has one limit for texts and e-mails together; there was one number then, and today's are one
+/// Row 3. A service in trial mode has one limit for texts and e-mails together; there was one number then, and today's are one
 /// for each channel. There is no limit a minute.
 fn measure(caller: &Caller, channel: Channel) -> Measure {
     let service = &caller.service.service;
@@ -133,7 +132,7 @@ async fn check(
     // Unknown in 2016, when every service could do both.
     accept::permission(caller, channel)?;
     let template = template(app, caller, &asked.template, channel).await?;
-    // 7
+    // Row 7.
     accept::nothing_missing(&template, values).map_err(|missing| about("template", missing))?;
     nothing_surplus(&template, values)?;
     let text = fill(&template, values, channel)?;
@@ -141,7 +140,7 @@ async fn check(
     Ok((template, text))
 }
 
-/// 9. Measured before it is written: a short request can ask for a very long text.
+/// Row 9. Measured before it is written: a short request can ask for a very long text.
 fn fill(template: &KnownTemplate, values: &Personalisation, channel: Channel) -> Result<Text, Problem> {
     let (lists, limit) = match channel {
         Channel::Sms => (Lists::Sentence, SMS_BYTE_LIMIT),
@@ -160,7 +159,7 @@ fn fill(template: &KnownTemplate, values: &Personalisation, channel: Channel) ->
     Ok(Text { body: fill(&template.body, lists)?, subject })
 }
 
-/// 5 and 6. A text that is no id finds nothing, like one that is another service's.
+/// Rows 5 and 6. A text that is no id finds nothing, like one that is another service's.
 async fn template(
     app: &App,
     caller: &Caller,
@@ -180,7 +179,7 @@ async fn template(
     Ok(template)
 }
 
-/// 8
+/// Row 8.
 fn nothing_surplus(template: &KnownTemplate, values: &Personalisation) -> Result<(), Problem> {
     let of_subject = template.subject.as_ref().map(|subject| subject.surplus(values));
     let is_surplus = |name: &&str| of_subject.as_ref().is_none_or(|names| names.contains(name));
@@ -193,7 +192,7 @@ fn nothing_surplus(template: &KnownTemplate, values: &Personalisation) -> Result
     }
 }
 
-/// 10. Nobody but the people who work with the service: there was no guest list.
+/// Row 10. Nobody but the people who work with the service: there was no guest list.
 fn recipient_allowed(caller: &Caller, to: &Recipient, channel: Channel) -> Result<(), Problem> {
     let service = &caller.service.service;
     let refusal = match caller.key_type {

@@ -42,7 +42,9 @@ fn id_of(answer: &Answer) -> NotificationId {
 }
 
 fn refused(status: u16, message: Value) -> (u16, Value) {
-    (status, json!({"result": "error", "message": message}))
+    let mut body = json!({"result": "error"});
+    body["message"] = message;
+    (status, body)
 }
 
 fn wrong(field: &str, text: &str) -> (u16, Value) {
