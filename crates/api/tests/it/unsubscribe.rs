@@ -355,7 +355,7 @@ async fn the_pages_button_unsubscribes_and_tells_in_words() {
         assert_eq!(requests(&stage), 1);
     }
     for method in [Method::GET, Method::POST] {
-        let page = browse(&stage, method, &format!("{}x", path)).await;
+        let page = browse(&stage, method, &format!("{path}x")).await;
         assert_eq!(
             (page.status, &page.headers["content-type"]),
             (404, &"text/html; charset=utf-8".parse().unwrap())
