@@ -73,7 +73,7 @@ fn question(mistake: Option<Mistake>) -> Markup {
         h2 { "Confirm your email address" }
         div.field.wrong[mistake.is_some()] {
             label for=(ADDRESS) { "Email address" }
-            p.soft #hint { "The one that this link was sent to. We ask so that nobody else can open your file." }
+            p.soft #hint { "Enter the one that this link was sent to, so that nobody else can open your file." }
             @if let Some(mistake) = mistake {
                 p.message #message { span.visually-hidden { "Error: " } (mistake.message()) }
             }
