@@ -27,6 +27,7 @@ pub(crate) fn table(config: &mut ServiceConfig) {
         .service(at("/v2/notifications/{id:email}", BOTH).route(get().to(notifications::one)).route(post().to(send::email)))
         .service(at("/v2/notifications/{id:letter}", BOTH).route(get().to(notifications::one)).route(post().to(send::letter)))
         .service(at("/v2/notifications/{id}", READ).route(get().to(notifications::one)).route(post().to(unknown_url)))
+        .service(at("/v2/notifications/{id}/pdf", READ).route(get().to(notifications::pdf)))
         .service(at("/v2/template/{id}", READ).route(get().to(templates::one)))
         .service(at("/v2/template/{id}/version/{version:[0-9]+}", READ).route(get().to(templates::one)))
         .service(at("/v2/template/{id}/preview", WRITE).route(post().to(templates::preview)))

@@ -84,22 +84,30 @@ struct Page {
 }
 
 pub(crate) async fn one(request: HttpRequest, app: Data<App>) -> Result<HttpResponse, V2Error> {
-    let caller = auth::service(&app, &request).await?;
-    let id: NotificationId = request
-        .match_info()
-        .get("id")
-        .and_then(|id| id.parse().ok())
-        .ok_or_else(|| Problem::Validation(vec![format!("notification_id {NOT_A_UUID}")]))?;
-    let service = caller.service_id();
+    let (found, texts) = of_caller(&app, &request).await?;
+    let shown = show(&app, &root(&request), vec![found], &texts).await?;
+    Ok(HttpResponse::Ok().json(shown.first()))
+}
+
+/// Only letters have one.
+pub(crate) async fn pdf(request: HttpRequest, app: Data<App>) -> Result<HttpResponse, V2Error> {
+    of_caller(&app, &request).await?;
+    Err(Problem::bad_request("Notification is not a letter").into())
+}
+
+/// The notification that the URL names, whatever key it was made with, and what it is rendered from.
+async fn of_caller(app: &App, request: &HttpRequest) -> Result<(StoredNotification, Texts), Problem> {
+    let service = auth::service(app, request).await?.service_id();
+    let id = request.match_info().get("id").and_then(|id| id.parse::<NotificationId>().ok());
+    let id = id.ok_or_else(|| Problem::Validation(vec![format!("notification_id {NOT_A_UUID}")]))?;
     let found = app.db.run("notification.find", move |conn| {
-        let found = notification::find(conn, id)?.filter(|found| found.service_id == service);
-        let found: Vec<_> = found.into_iter().collect();
-        let texts = template::texts(conn, &versions(&found))?;
-        Ok((found, texts))
+        let Some(found) = notification::find(conn, id)?.filter(|found| found.service_id == service) else {
+            return Ok(None);
+        };
+        let texts = template::texts(conn, &versions(std::slice::from_ref(&found)))?;
+        Ok(Some((found, texts)))
     });
-    let (found, texts) = found.await?;
-    let shown = show(&app, &root(&request), found, &texts).await?.pop().ok_or(Problem::NoResult)?;
-    Ok(HttpResponse::Ok().json(shown))
+    found.await?.ok_or(Problem::NoResult)
 }
 
 pub(crate) async fn list(request: HttpRequest, app: Data<App>) -> Result<HttpResponse, V2Error> {

@@ -6,7 +6,7 @@ use domain::{id::NotificationId, status::KeyType};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use crate::stage::{Stage, error, id_of};
+use crate::stage::{Stage, bad_request, error, id_of};
 
 const NOT_FOUND: (u16, &str, &str) = (404, "NoResultFound", "No result found");
 
@@ -259,4 +259,16 @@ async fn personalisation_that_does_not_open_hides_nothing_else() {
     stage.sql("UPDATE notifications SET personalisation = '\\x00'");
     let body = stage.get(&format!("/v2/notifications/{id}")).await;
     assert_eq!(body.status, 200, "{body:?}");
+}
+
+#[tokio::test]
+async fn notification_is_not_a_letter() {
+    let stage = Stage::new();
+    let id = stage.accepted_sms().await;
+    let answer = stage.get(&format!("/v2/notifications/{id}/pdf")).await;
+    assert_eq!(answer.parts(), bad_request("Notification is not a letter"));
+    let unknown = stage.get(&format!("/v2/notifications/{}/pdf", uuid::Uuid::new_v4())).await;
+    assert_eq!(unknown.parts(), error(404, "NoResultFound", "No result found"));
+    let wrong = stage.get("/v2/notifications/1/pdf").await;
+    assert_eq!(wrong.parts(), error(400, "ValidationError", "notification_id is not a valid UUID"));
 }
