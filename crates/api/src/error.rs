@@ -50,6 +50,11 @@ pub(crate) enum Problem {
     /// Another request with its `Idempotency-Key` is not answered yet.
     IdempotencyKeyInFlight,
     NoResult,
+    /// There is no such thing, in words of its own.
+    NotFound(Cow<'static, str>),
+    Forbidden(Cow<'static, str>),
+    /// There is one already.
+    Conflict(Cow<'static, str>),
     UnknownUrl,
     /// A link to unsubscribe that does not work, in the words of the contract.
     Unsubscribe(&'static str),
@@ -91,7 +96,8 @@ impl Problem {
             | Self::Receipt(_) => StatusCode::BAD_REQUEST,
             Self::LimitExceeded(_) => StatusCode::TOO_MANY_REQUESTS,
             Self::IdempotencyKeyReused => StatusCode::UNPROCESSABLE_ENTITY,
-            Self::IdempotencyKeyInFlight => StatusCode::CONFLICT,
+            Self::Forbidden(_) => StatusCode::FORBIDDEN,
+            Self::IdempotencyKeyInFlight | Self::Conflict(_) => StatusCode::CONFLICT,
             Self::WrongReceiptPassword | Self::NoCredentials => StatusCode::UNAUTHORIZED,
             Self::WrongCredentials => StatusCode::FORBIDDEN,
             Self::NoResult | Self::UnknownUrl | Self::Unsubscribe(_) => StatusCode::NOT_FOUND,
@@ -118,7 +124,9 @@ impl Problem {
                 Limit::Daily(_) | Limit::DailyTogether | Limit::DailyInternational => "TooManyRequestsError",
             },
             Self::IdempotencyKeyReused | Self::IdempotencyKeyInFlight => "IdempotencyKeyError",
-            Self::NoResult => "NoResultFound",
+            Self::NoResult | Self::NotFound(_) => "NoResultFound",
+            Self::Forbidden(_) => "Forbidden",
+            Self::Conflict(_) => "Conflict",
             Self::UnknownUrl | Self::Unsubscribe(_) => "NotFound",
             Self::WrongMethod(_) => "MethodNotAllowed",
             Self::BodyTooLarge => "RequestEntityTooLarge",
@@ -141,7 +149,10 @@ impl Problem {
                 return fields.iter().map(each).collect();
             }
             Self::Denied(denied) => denied.message(),
-            Self::BadRequest(message) => message,
+            Self::BadRequest(message)
+            | Self::NotFound(message)
+            | Self::Forbidden(message)
+            | Self::Conflict(message) => message,
             Self::InvalidPhone(message) | Self::Unsubscribe(message) => message,
             Self::Receipt(BadReceipt::Invalid(message)) => message,
             Self::WrongReceiptPassword | Self::NoCredentials => {
@@ -200,6 +211,10 @@ impl Problem {
             _ => json!(messages.first()),
         };
         json!({ "result": "error", "message": message })
+    }
+
+    fn internal_body(&self) -> Value {
+        if matches!(self, Self::Validation(_)) { self.v2_body() } else { self.plain_body() }
     }
 
     fn respond(&self, body: &Value) -> HttpResponse {
@@ -363,6 +378,8 @@ forms! {
     V2Error: v2_body
     /// `{"result": "error", "message": …}`
     PlainError: plain_body
+    /// Plain, but violations of a schema as `/v2` has them.
+    InternalError: internal_body
 }
 
 #[cfg(test)]

@@ -19,6 +19,9 @@ mod config;
 mod deliver;
 mod documents;
 mod error;
+mod internal;
+#[cfg(feature = "fuzzing")]
+pub mod fuzzing;
 mod lookup;
 mod page;
 mod receipts;

@@ -15,7 +15,7 @@ use futures_util::FutureExt;
 use crate::{
     App, deliver, documents,
     error::{PlainError, Problem},
-    receipts, received, status, unsubscribe, v1,
+    internal, receipts, received, status, unsubscribe, v1,
     v2::{notifications, received_texts, send, templates},
 };
 
@@ -44,6 +44,7 @@ pub(crate) fn table(config: &mut ServiceConfig) {
         .service(at(V1_NOTIFICATION, READ).route(get().to(v1::notifications::one)).route(post().to(unknown_url)))
         .service(at("/unsubscribe/{id}/{token}", BOTH).route(get().to(unsubscribe::ask)).route(post().to(unsubscribe::unsubscribe)))
         .configure(documents::table)
+        .configure(internal::table)
         .service(at("/deliver/notification/{id}", WRITE).route(post().to(deliver::notification)))
         .service(at("/", READ).route(get().to(status::status)))
         .service(at("/_status", BOTH).route(get().to(status::status)).route(post().to(status::status)))

@@ -48,6 +48,9 @@ impl std::fmt::Debug for Idempotency {
 /// Whose key it is: services, and their types of key, do not see each other's.
 pub(crate) type Owned<'a> = (ServiceId, KeyType, &'a str);
 
+/// [`Owned`], by its own.
+pub(crate) type OwnedKey = (ServiceId, KeyType, String);
+
 /// A request that was made before.
 #[derive(Clone)]
 pub(crate) struct Earlier {
@@ -76,7 +79,7 @@ pub(crate) fn find(
     conn: &mut PgConnection,
     asked: &[Owned<'_>],
     now: DateTime<Utc>,
-) -> QueryResult<Vec<((ServiceId, KeyType, String), Earlier)>> {
+) -> QueryResult<Vec<(OwnedKey, Earlier)>> {
     let find = Find {
         services: asked.iter().map(|(service, ..)| service.0).collect(),
         key_types: asked.iter().map(|(_, key_type, _)| key_type.as_str()).collect(),

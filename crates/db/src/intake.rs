@@ -14,7 +14,7 @@ use uuid::Uuid;
 use crate::{
     due::{self, REWAKE_AFTER},
     group_writer::GroupWriter,
-    idempotency::{self, Earlier, Idempotency},
+    idempotency::{self, Earlier, Idempotency, OwnedKey},
     limit::{self, Exceeded, Measure, Usage},
     pool::Config,
     statement::statement,
@@ -92,7 +92,7 @@ pub type Intake = GroupWriter<Request, Outcome>;
 /// Starts the writer; `committed` publishes the wake-ups.
 #[must_use]
 pub fn start(config: Config, committed: impl Fn(&[Outcome]) + Send + 'static) -> Intake {
-    GroupWriter::start("intake", config, |conn, group| admit(conn, group), committed)
+    GroupWriter::start("intake", config, admit, committed)
 }
 
 /// Judges a group in its order, and stores what passes: three statements, one more each way for requests with a key.
@@ -134,7 +134,7 @@ fn owned_key(request: &Request) -> Option<idempotency::Owned<'_>> {
     Some((request.service_id, request.measure.key_type, key))
 }
 
-type Known = HashMap<(ServiceId, KeyType, String), Earlier>;
+type Known = HashMap<OwnedKey, Earlier>;
 
 /// In the order of the wire contract: the minute, then whether it was made before, the day, everything else, abroad.
 fn judge<'r>(

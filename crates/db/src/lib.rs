@@ -5,6 +5,7 @@
 //! - **`services`** send. They have **`service_permissions`**, **`api_keys`** (secret sealed), **`sms_senders`**,
 //!   **`reply_to_addresses`**, and **`templates`**, whose **`template_versions`** never change.
 //! - **`users`** are people; as **`service_users`** they may be reached in trial mode, and so may the **`guest_list`**.
+//! - **`history`** is who changed services, keys and providers, and what they were from then on.
 //! - **`service_usage`** is what a service has used of its limits, **`idempotency`** which requests it made before.
 //! - **`notifications`** are messages to one person each: what was asked, and where it stands. Partitioned by day. The
 //!   personalisation is sealed; the content is rendered from the template version when it is needed, and stored nowhere.
@@ -30,6 +31,7 @@ pub mod due;
 mod error;
 mod group_writer;
 mod handful;
+pub mod history;
 pub mod idempotency;
 pub mod intake;
 pub mod limit;

@@ -11,6 +11,7 @@ pub mod filling;
 pub mod gsm;
 pub mod html;
 pub mod id;
+pub mod london;
 mod idna_2003;
 mod markdown;
 pub mod notification;

@@ -1,0 +1,61 @@
+//! The internal API: what a front end, `curl` of an operator, or another system of the house manages services with.
+//!
+//! Only internal clients get in (never a service's key), and each says in `X-Notify-User-Id` for whom it acts, which histories
+//! keep. A file for each thing that is managed, each with its own table of URLs.
+
+use actix_web::{
+    HttpRequest, HttpResponse,
+    web::{self, Data, Payload, ServiceConfig},
+};
+use domain::id::{ServiceId, parse_lenient};
+use serde::Serialize;
+use serde_json::Value;
+use uuid::Uuid;
+
+use crate::{
+    App, auth, body,
+    error::{InternalError, Problem},
+};
+
+/// What is managed, and then what nobody but internal clients learns is not there.
+pub(crate) fn table(config: &mut ServiceConfig) {
+    config.route("/service/{tail:.*}", web::to(unknown));
+}
+
+async fn unknown(request: HttpRequest, app: Data<App>) -> Result<HttpResponse, InternalError> {
+    client(&app, &request)?;
+    Err(Problem::UnknownUrl.into())
+}
+
+/// Who calls, and for whom.
+pub(crate) struct Acting {
+    /// The person at the front end; recorded, not verified.
+    pub(crate) user: Option<Uuid>,
+}
+
+/// Turns away whoever is not an internal client.
+pub(crate) fn client(app: &App, request: &HttpRequest) -> Result<Acting, Problem> {
+    auth::internal(app, request)?;
+    let user = request.headers().get("X-Notify-User-Id").and_then(|user| user.to_str().ok());
+    Ok(Acting { user: user.and_then(parse_lenient) })
+}
+
+/// An id in the path. What is none is no URL of ours.
+pub(crate) fn id(request: &HttpRequest, name: &str) -> Result<Uuid, Problem> {
+    request.match_info().get(name).and_then(parse_lenient).ok_or(Problem::UnknownUrl)
+}
+
+pub(crate) fn service_id(request: &HttpRequest) -> Result<ServiceId, Problem> {
+    Ok(ServiceId(id(request, "service")?))
+}
+
+/// The body as JSON.
+pub(crate) async fn json(app: &App, payload: Payload) -> Result<Value, Problem> {
+    body::json(&body::read(payload, app.body_limits()).await?)
+}
+
+/// `{"data": …}`
+#[derive(Serialize)]
+pub(crate) struct Wrapped<T> {
+    pub(crate) data: T,
+}
