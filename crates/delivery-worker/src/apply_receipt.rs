@@ -79,7 +79,7 @@ fn weigh(receipt: &ClaimedReceipt, now: DateTime<Utc>, policy: &RetryPolicy) -> 
     };
     // It outran our own settle: an e-mail's receipts change what is `sending` or `pending` only.
     if standing.channel == Channel::Email && standing.status == Status::Created {
-        return later(&receipt.lease, now, policy, "never handed over");
+        return until_handed_over(receipt, now);
     }
     if without_handset_receipts(standing) {
         return Effect::Nothing("the country gives no receipts from handsets");
@@ -91,6 +91,17 @@ fn weigh(receipt: &ClaimedReceipt, now: DateTime<Utc>, policy: &RetryPolicy) -> 
         tracing::error!(receipt = %id, provider = %receipt.words.provider, status, detail, "an unknown receipt");
     }
     meaning.status.map_or(Effect::Nothing("changes no status"), |to| Effect::Change { to })
+}
+
+/// Looks again when it has waited as long again: soon, since the settle is mostly on its way; and not a step of the ladder later,
+/// since the e-mail may be sent again meanwhile. No notification climbs its ladder for a day.
+fn until_handed_over(receipt: &ClaimedReceipt, now: DateTime<Utc>) -> Effect {
+    let waited = now - receipt.received_at;
+    if waited > TimeDelta::days(1) {
+        return Effect::Nothing("never handed over");
+    }
+    let wait = waited.clamp(TimeDelta::seconds(10), TimeDelta::minutes(5));
+    Effect::Later { due_at: now + wait, failures: receipt.lease.failures() }
 }
 
 /// One more step of the ladder; after the last one the receipt does nothing, and `why`.
