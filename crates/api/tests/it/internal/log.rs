@@ -1,0 +1,1 @@
+//! The notification log, and a service's received texts.

@@ -1,0 +1,1 @@
+//! Providers: weights, activation, history.

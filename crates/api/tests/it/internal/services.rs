@@ -1,0 +1,1 @@
+//! Services, who works with them, and people.

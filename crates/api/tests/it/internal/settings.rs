@@ -1,0 +1,1 @@
+//! A service's settings: retention, guest list, senders, inbound numbers, callbacks.

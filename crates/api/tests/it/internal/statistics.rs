@@ -1,0 +1,1 @@
+//! Figures: dashboards, template usage, platform.

@@ -1,0 +1,1 @@
+//! Templates as the front end makes them.
