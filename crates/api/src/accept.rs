@@ -16,7 +16,13 @@ use domain::{
 use serde_json::Value;
 use uuid::Uuid;
 
-use crate::{App, auth::Caller, error::Problem, lookup::KnownTemplate, unsubscribe::Links};
+use crate::{
+    App,
+    auth::{By, Caller},
+    error::Problem,
+    lookup::KnownTemplate,
+    unsubscribe::Links,
+};
 
 /// Whoever sends there gets an answer as usual, and nothing is stored.
 const SIMULATED_NUMBERS: [&str; 3] = ["447700900000", "447700900111", "447700900222"];
@@ -46,16 +52,28 @@ pub(crate) async fn template(
     id: Uuid,
     channel: Channel,
 ) -> Result<Arc<KnownTemplate>, Problem> {
-    let template = app.lookup.template(caller.service_id(), TemplateId(id)).await?;
-    let template = template.ok_or_else(|| Problem::bad_request("Template not found"))?;
+    let template = known_template(app, caller, id).await?;
     if template.row.channel != channel {
         let message = format!("{} template is not suitable for {channel} notification", template.row.channel);
         return Err(Problem::bad_request(message));
     }
-    if template.row.archived {
-        return Err(Problem::bad_request("Template has been deleted"));
-    }
+    not_archived(&template)?;
     Ok(template)
+}
+
+/// Row 5.
+pub(crate) async fn known_template(
+    app: &App,
+    caller: &Caller,
+    id: Uuid,
+) -> Result<Arc<KnownTemplate>, Problem> {
+    let template = app.lookup.template(caller.service_id(), TemplateId(id)).await?;
+    template.ok_or_else(|| Problem::bad_request("Template not found"))
+}
+
+/// Row 7.
+pub(crate) fn not_archived(template: &KnownTemplate) -> Result<(), Problem> {
+    if template.row.archived { Err(Problem::bad_request("Template has been deleted")) } else { Ok(()) }
 }
 
 /// Row 8. The subject's names come first; a name of both counts once.
@@ -102,20 +120,22 @@ fn unknown_sender(field: &str, id: Uuid, service: ServiceId) -> Problem {
     Problem::bad_request(format!("{field} {id} does not exist in database for service id {service}"))
 }
 
+pub(crate) const TEAM_ONLY: &str = "Can’t send to this recipient using a team-only API key";
+pub(crate) const TRIAL_MODE: &str = "Can’t send to this recipient when service is in trial mode – see \
+                                     https://www.notifications.service.gov.uk/trial-mode";
+
 /// Row 12. Test keys reach everyone, as they reach no one.
 pub(crate) fn recipient_allowed(caller: &Caller, channel: Channel, normalised: &str) -> Result<(), Problem> {
     let service = &caller.service.service;
     let refusal = match caller.key_type {
         KeyType::Test => return Ok(()),
-        KeyType::Team => "Can’t send to this recipient using a team-only API key",
-        KeyType::Normal if service.restricted => {
-            "Can’t send to this recipient when service is in trial mode – see \
-             https://www.notifications.service.gov.uk/trial-mode"
-        }
+        KeyType::Team => TEAM_ONLY,
+        KeyType::Normal if service.restricted => TRIAL_MODE,
         KeyType::Normal => return Ok(()),
     };
-    let reaches =
-        caller.service.is_member(channel, normalised) || caller.service.is_guest(channel, normalised);
+    // Guests are whom programs may try things out with.
+    let is_guest = || matches!(caller.by, By::Key(_)) && caller.service.is_guest(channel, normalised);
+    let reaches = caller.service.is_member(channel, normalised) || is_guest();
     if reaches { Ok(()) } else { Err(Problem::bad_request(refusal)) }
 }
 
@@ -162,6 +182,10 @@ pub(crate) fn notification(
     message: Message,
 ) -> NewNotification {
     let row = &template.row;
+    let (api_key_id, created_by) = match caller.by {
+        By::Key(id) => (Some(id), None),
+        By::Person(id) => (None, Some(id)),
+    };
     let personalisation = match values.as_map() {
         none if none.is_empty() => None,
         values => {
@@ -174,7 +198,8 @@ pub(crate) fn notification(
         service_id: caller.service_id(),
         channel: row.channel,
         key_type: caller.key_type,
-        api_key_id: caller.key_id,
+        api_key_id,
+        created_by,
         template_id: row.id,
         template_version: row.version,
         recipient: message.recipient,

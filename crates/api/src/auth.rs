@@ -20,9 +20,10 @@ use domain::{
     status::KeyType,
 };
 use jsonwebtoken::DecodingKey;
+use uuid::Uuid;
 
 use self::token::{Token, Verdict};
-pub(crate) use self::{basic::Credentials, internal::Clients};
+pub(crate) use self::{basic::Credentials, internal::Clients, token::LEEWAY};
 use crate::{App, error::Problem, lookup::KnownService};
 
 /// Why a caller is turned away.
@@ -89,12 +90,20 @@ impl From<ApiKey> for KnownKey {
     }
 }
 
-/// A service that has proved who it is.
+/// A service that has proved who it is, or that somebody who did acts for.
 #[derive(Clone)]
 pub(crate) struct Caller {
     pub(crate) service: Arc<KnownService>,
-    pub(crate) key_id: ApiKeyId,
+    pub(crate) by: By,
     pub(crate) key_type: KeyType,
+}
+
+/// On whose word a service sends.
+#[derive(Clone, Copy)]
+pub(crate) enum By {
+    Key(ApiKeyId),
+    /// At the front end.
+    Person(Uuid),
 }
 
 impl Caller {
@@ -119,7 +128,7 @@ pub(crate) async fn service(app: &App, request: &HttpRequest) -> Result<Caller, 
     match matched {
         None => Err(Denied::NoKeyMatches.into()),
         Some(key) if key.revoked => Err(Denied::Revoked.into()),
-        Some(key) => Ok(Caller { service, key_id: key.id, key_type: key.key_type }),
+        Some(key) => Ok(Caller { service, by: By::Key(key.id), key_type: key.key_type }),
     }
 }
 
@@ -152,6 +161,14 @@ fn bearer(headers: &HeaderMap) -> Result<&str, Denied> {
             std::str::from_utf8(token).map_err(|_| Denied::BadToken)
         }
         _ => Err(Denied::NotBearer),
+    }
+}
+
+/// Only whether it panics is of interest.
+#[cfg(feature = "fuzzing")]
+pub(crate) fn judge(text: &str, secret: &[u8], now: i64) {
+    if let Ok(token) = Token::parse(text) {
+        let _ = (token.service(), token.verdict(&DecodingKey::from_secret(secret), now));
     }
 }
 

@@ -26,7 +26,10 @@ pub struct NewNotification {
     pub service_id: ServiceId,
     pub channel: Channel,
     pub key_type: KeyType,
-    pub api_key_id: ApiKeyId,
+    /// None: a person sent it, not a key.
+    pub api_key_id: Option<ApiKeyId>,
+    /// The person, if one did.
+    pub created_by: Option<Uuid>,
     pub template_id: TemplateId,
     pub template_version: i32,
     pub recipient: String,
@@ -183,7 +186,8 @@ statement! {
         service_ids: Vec<Uuid> => sql::Array<sql::Uuid>,
         channels: Vec<&'a str> => sql::Array<sql::Text>,
         key_types: Vec<&'a str> => sql::Array<sql::Text>,
-        api_key_ids: Vec<Uuid> => sql::Array<sql::Uuid>,
+        api_key_ids: Vec<Option<Uuid>> => sql::Array<sql::Nullable<sql::Uuid>>,
+        created_bys: Vec<Option<Uuid>> => sql::Array<sql::Nullable<sql::Uuid>>,
         template_ids: Vec<Uuid> => sql::Array<sql::Uuid>,
         template_versions: Vec<i32> => sql::Array<sql::Integer>,
         recipients: Vec<&'a str> => sql::Array<sql::Text>,
@@ -201,17 +205,17 @@ statement! {
         wake_ats: Vec<DateTime<Utc>> => sql::Array<sql::Timestamptz>,
         clocks_apart: i32 => sql::Integer,
     } -> (),
-    "WITH input AS (SELECT * FROM UNNEST(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
-       AS t (id, service_id, channel, key_type, api_key_id, template_id, template_version, recipient, normalised_recipient,
-             personalisation, client_reference, sender, unsubscribe_url, unsubscribe_page_url, international,
+    "WITH input AS (SELECT * FROM UNNEST(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+       AS t (id, service_id, channel, key_type, api_key_id, created_by, template_id, template_version, recipient,
+             normalised_recipient, personalisation, client_reference, sender, unsubscribe_url, unsubscribe_page_url, international,
              phone_prefix, rate_multiplier, created_at, kind, wake_at)),
      due_too AS (INSERT INTO due (subject_id, kind, due_at, wake_at)
        SELECT id, kind::wakeup_kind, created_at - ? * interval '1 second', wake_at FROM input)
-     INSERT INTO notifications (id, service_id, channel, key_type, api_key_id, template_id, template_version, recipient,
-       normalised_recipient, personalisation, client_reference, sender, unsubscribe_url, unsubscribe_page_url,
+     INSERT INTO notifications (id, service_id, channel, key_type, api_key_id, created_by, template_id, template_version,
+       recipient, normalised_recipient, personalisation, client_reference, sender, unsubscribe_url, unsubscribe_page_url,
        international, phone_prefix, rate_multiplier, created_at)
-     SELECT id, service_id, channel::channel, key_type::key_type, api_key_id, template_id, template_version, recipient,
-       normalised_recipient, personalisation, client_reference, sender, unsubscribe_url, unsubscribe_page_url,
+     SELECT id, service_id, channel::channel, key_type::key_type, api_key_id, created_by, template_id, template_version,
+       recipient, normalised_recipient, personalisation, client_reference, sender, unsubscribe_url, unsubscribe_page_url,
        international, phone_prefix, rate_multiplier, created_at
      FROM input"
 }
@@ -240,7 +244,8 @@ fn insert(conn: &mut PgConnection, new: &[&NewNotification]) -> QueryResult<()> 
         service_ids: column(new, |n| n.service_id.0),
         channels: column(new, |n| n.channel.as_str()),
         key_types: column(new, |n| n.key_type.as_str()),
-        api_key_ids: column(new, |n| n.api_key_id.0),
+        api_key_ids: column(new, |n| n.api_key_id.map(|id| id.0)),
+        created_bys: column(new, |n| n.created_by),
         template_ids: column(new, |n| n.template_id.0),
         template_versions: column(new, |n| n.template_version),
         recipients: column(new, |n| n.recipient.as_str()),

@@ -80,6 +80,8 @@ diesel::table! {
         secret -> Bytea,
         created_at -> Timestamptz,
         revoked_at -> Nullable<Timestamptz>,
+        created_by -> Nullable<Uuid>,
+        updated_at -> Nullable<Timestamptz>,
     }
 }
 
@@ -91,6 +93,8 @@ diesel::table! {
         is_default -> Bool,
         archived_at -> Nullable<Timestamptz>,
         created_at -> Timestamptz,
+        updated_at -> Nullable<Timestamptz>,
+        inbound_number_id -> Nullable<Uuid>,
     }
 }
 
@@ -102,6 +106,7 @@ diesel::table! {
         is_default -> Bool,
         archived_at -> Nullable<Timestamptz>,
         created_at -> Timestamptz,
+        updated_at -> Nullable<Timestamptz>,
     }
 }
 
@@ -109,10 +114,12 @@ diesel::table! {
     use diesel::sql_types::*;
     use super::sql_types::Channel;
 
-    guest_list (service_id, channel, normalised_recipient) {
+    guest_list (service_id, channel, position) {
         service_id -> Uuid,
         channel -> Channel,
         normalised_recipient -> Text,
+        recipient -> Text,
+        position -> Integer,
     }
 }
 
@@ -137,6 +144,9 @@ diesel::table! {
         archived_at -> Nullable<Timestamptz>,
         created_at -> Timestamptz,
         updated_at -> Nullable<Timestamptz>,
+        redact_personalisation -> Bool,
+        redacted_by -> Nullable<Uuid>,
+        reply_to -> Nullable<Uuid>,
     }
 }
 
@@ -149,6 +159,9 @@ diesel::table! {
         created_at -> Timestamptz,
         created_by -> Nullable<Text>,
         has_unsubscribe_link -> Bool,
+        name -> Text,
+        archived -> Bool,
+        created_by_id -> Nullable<Uuid>,
     }
 }
 
@@ -181,6 +194,7 @@ diesel::table! {
         provider_reference -> Nullable<Text>,
         billable_units -> Integer,
         unsubscribe_page_url -> Nullable<Text>,
+        created_by -> Nullable<Uuid>,
     }
 }
 
@@ -230,7 +244,32 @@ diesel::table! {
     }
 }
 
+diesel::table! {
+    data_retention (id) {
+        id -> Uuid,
+        service_id -> Uuid,
+        notification_type -> Text,
+        days_of_retention -> Integer,
+        created_at -> Timestamptz,
+        updated_at -> Nullable<Timestamptz>,
+    }
+}
+
+diesel::table! {
+    callbacks (id) {
+        id -> Uuid,
+        service_id -> Uuid,
+        callback_type -> Text,
+        url -> Text,
+        bearer_token -> Bytea,
+        updated_by_id -> Uuid,
+        created_at -> Timestamptz,
+        updated_at -> Nullable<Timestamptz>,
+    }
+}
+
 diesel::joinable!(inbound_numbers -> services (service_id));
+diesel::joinable!(data_retention -> services (service_id));
 diesel::table! {
     documents (id) {
         id -> Uuid,
@@ -251,4 +290,5 @@ diesel::joinable!(templates -> services (service_id));
 diesel::allow_tables_to_appear_in_same_query!(services, templates, template_versions);
 diesel::allow_tables_to_appear_in_same_query!(service_users, users);
 diesel::allow_tables_to_appear_in_same_query!(inbound_numbers, services);
+diesel::allow_tables_to_appear_in_same_query!(data_retention, services);
 diesel::allow_tables_to_appear_in_same_query!(inbound_numbers, service_permissions);
