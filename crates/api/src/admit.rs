@@ -24,9 +24,9 @@ use domain::{
 
 use crate::{App, auth::Caller, error::Problem};
 
-const HEADER: &str = "Idempotency-Key";
+pub(crate) const HEADER: &str = "Idempotency-Key";
 /// Says that an answer was given before.
-const REPLAYED: (&str, &str) = ("Idempotent-Replayed", "true");
+pub(crate) const REPLAYED: (&str, &str) = ("Idempotent-Replayed", "true");
 
 /// What the rules made of a request: an answer, or none.
 pub(crate) type Judged = Result<Ready, Refused>;

@@ -43,9 +43,11 @@ async fn collect(mut payload: Payload, limit: usize) -> Result<Bytes, Problem> {
     Ok(if all.is_empty() { first } else { all.freeze() })
 }
 
+pub(crate) const NOT_JSON: &str = "Invalid JSON supplied in POST data";
+
 /// A body as JSON. A value that Python takes for false (`null`, `[]`, `""`, `0`, `false`) counts as `{}`.
 pub(crate) fn json(body: &[u8]) -> Result<Value, Problem> {
-    let invalid = || Problem::bad_request("Invalid JSON supplied in POST data");
+    let invalid = || Problem::bad_request(NOT_JSON);
     let text = text(body).ok_or_else(invalid)?;
     let value: Value = serde_json::from_str(&text).map_err(|_| invalid())?;
     // Unescaped NULs are no JSON, so only escaped ones can have come through.

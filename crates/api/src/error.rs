@@ -86,7 +86,7 @@ impl Problem {
         self.status().is_server_error()
     }
 
-    fn status(&self) -> StatusCode {
+    pub(crate) fn status(&self) -> StatusCode {
         match self {
             Self::Denied(denied) => denied_status(*denied),
             Self::Validation(_)
@@ -100,7 +100,9 @@ impl Problem {
             Self::IdempotencyKeyInFlight | Self::Conflict(_) => StatusCode::CONFLICT,
             Self::WrongReceiptPassword | Self::NoCredentials => StatusCode::UNAUTHORIZED,
             Self::WrongCredentials => StatusCode::FORBIDDEN,
-            Self::NoResult | Self::UnknownUrl | Self::Unsubscribe(_) => StatusCode::NOT_FOUND,
+            Self::NoResult | Self::NotFound(_) | Self::UnknownUrl | Self::Unsubscribe(_) => {
+                StatusCode::NOT_FOUND
+            }
             Self::WrongMethod(_) => StatusCode::METHOD_NOT_ALLOWED,
             Self::BodyTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
             Self::BodyTooSlow => StatusCode::REQUEST_TIMEOUT,
@@ -189,7 +191,7 @@ impl Problem {
         matches!(self, Self::Validation(_) | Self::Receipt(BadReceipt::Missing(_)))
     }
 
-    fn v2_body(&self) -> Value {
+    pub(crate) fn v2_body(&self) -> Value {
         if matches!(self, Self::UnknownUrl | Self::WrongMethod(_) | Self::TookTooLong) {
             return self.plain_body();
         }
@@ -201,7 +203,7 @@ impl Problem {
         json!({ "status_code": self.status().as_u16(), "errors": errors })
     }
 
-    fn plain_body(&self) -> Value {
+    pub(crate) fn plain_body(&self) -> Value {
         let messages = self.messages();
         let message = match self {
             Self::Denied(_) => json!({ "token": messages }),

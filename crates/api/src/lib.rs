@@ -23,6 +23,7 @@ mod internal;
 #[cfg(feature = "fuzzing")]
 pub mod fuzzing;
 mod lookup;
+mod openapi;
 mod page;
 mod receipts;
 mod received;

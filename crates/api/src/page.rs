@@ -20,14 +20,17 @@ const STYLE: &str = include_str!("page.css");
 static ROBOTS: HeaderName = HeaderName::from_static("x-robots-tag");
 
 /// Nothing but our own style sheet, known by its hash.
-static POLICY: LazyLock<HeaderValue> = LazyLock::new(|| {
-    let style = BASE64_STANDARD.encode(digest(&SHA256, STYLE.as_bytes()));
+static POLICY: LazyLock<HeaderValue> = LazyLock::new(|| policy(STYLE));
+
+/// A page may use this style sheet and nothing else.
+pub(crate) fn policy(style: &str) -> HeaderValue {
+    let style = BASE64_STANDARD.encode(digest(&SHA256, style.as_bytes()));
     let policy = format!(
         "default-src 'none'; style-src 'sha256-{style}'; img-src data:; form-action 'self'; base-uri 'none'; \
          frame-ancestors 'none'"
     );
     policy.try_into().expect("base64 is ASCII")
-});
+}
 
 /// Puts a page into an answer, whatever body it had.
 pub(crate) fn show(answer: HttpResponse, title: &str, content: &Markup) -> HttpResponse {

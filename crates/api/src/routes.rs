@@ -15,7 +15,7 @@ use futures_util::FutureExt;
 use crate::{
     App, deliver, documents,
     error::{PlainError, Problem},
-    internal, receipts, received, status, unsubscribe, v1,
+    internal, openapi, receipts, received, status, unsubscribe, v1,
     v2::{notifications, received_texts, send, templates},
 };
 
@@ -29,7 +29,7 @@ pub(crate) fn table(config: &mut ServiceConfig) {
         .service(at("/v2/notifications/{id}", READ).route(get().to(notifications::one)).route(post().to(unknown_url)))
         .service(at("/v2/notifications/{id}/pdf", READ).route(get().to(notifications::pdf)))
         .service(at("/v2/template/{id}", READ).route(get().to(templates::one)))
-        .service(at("/v2/template/{id}/version/{version:[0-9]+}", READ).route(get().to(templates::one)))
+        .service(at("/v2/template/{id}/version/{version:[0-9]+}", READ).route(get().to(templates::version)))
         .service(at("/v2/template/{id}/preview", WRITE).route(post().to(templates::preview)))
         .service(at("/v2/templates", READ).route(get().to(templates::list)))
         .service(at("/v2/received-text-messages", READ).route(get().to(received_texts::list)))
@@ -46,8 +46,10 @@ pub(crate) fn table(config: &mut ServiceConfig) {
         .configure(documents::table)
         .configure(internal::table)
         .service(at("/deliver/notification/{id}", WRITE).route(post().to(deliver::notification)))
+        .service(at("/docs", READ).route(get().to(openapi::docs)))
+        .service(at("/openapi.json", READ).route(get().to(openapi::json)))
         .service(at("/", READ).route(get().to(status::status)))
-        .service(at("/_status", BOTH).route(get().to(status::status)).route(post().to(status::status)))
+        .service(at("/_status", BOTH).route(get().to(status::status)).route(post().to(status::status_by_post)))
         .service(at("/healthz", READ).route(get().to(status::alive)))
         .service(at("/readyz", READ).route(get().to(status::ready)))
         .default_service(web::to(unknown_url));

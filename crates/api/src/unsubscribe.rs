@@ -12,22 +12,25 @@ use chrono::{DateTime, TimeDelta, Utc};
 use db::{notification, sealing::Keyring};
 use domain::id::{NotificationId, ServiceId, UnsubscribeRequestId};
 use maud::html;
+use serde::Serialize;
 use serde_json::json;
+use utoipa::ToSchema;
 
 use crate::{
     App,
     config::ApiConfig,
     error::{PlainError, Problem},
     lookup::KnownTemplate,
+    openapi::{self, example, refusal},
     page,
 };
 
 const VALID_FOR: TimeDelta = TimeDelta::days(365);
 
 /// The token is not one of ours, of another notification, or too old.
-const INVALID: Problem = Problem::Unsubscribe("This is not a valid unsubscribe link.");
+pub(crate) const INVALID: Problem = Problem::Unsubscribe("This is not a valid unsubscribe link.");
 /// The token is fine; the notification is gone.
-const GONE: Problem = Problem::Unsubscribe("This unsubscribe link is invalid or expired.");
+pub(crate) const GONE: Problem = Problem::Unsubscribe("This unsubscribe link is invalid or expired.");
 
 /// The links of one mail.
 #[derive(Default)]
@@ -83,6 +86,19 @@ fn address(keyring: &Keyring, id: NotificationId, token: &str, now: DateTime<Utc
 }
 
 /// `GET /unsubscribe/{id}/{token}`: asks whether it is meant.
+#[utoipa::path(
+    get, path = "/unsubscribe/{id}/{token}", tag = openapi::UNSUBSCRIBING, operation_id = "unsubscribePage", security(()),
+    summary = "The page for people",
+    description = "Asks whether it is meant. To open it changes nothing.",
+    params(
+        ("id" = Uuid, Path, description = "The notification.", example = "019a2f3c-9d42-7b21-9c66-3f7c2e1d0b22"),
+        ("token" = String, Path, description = "Whose mail it was, sealed.", example = "AQAAAAEexample"),
+    ),
+    responses(
+        (status = 200, description = "A page with a button.", content_type = "text/html", body = String),
+        (status = 404, description = "The link does not work, says a page.", content_type = "text/html", body = String),
+    ),
+)]
 pub(crate) async fn ask(request: HttpRequest, app: Data<App>) -> HttpResponse {
     let name = async {
         let (id, _) = read(&app, &request)?;
@@ -103,12 +119,34 @@ pub(crate) async fn ask(request: HttpRequest, app: Data<App>) -> HttpResponse {
     }
 }
 
+#[derive(Serialize, ToSchema)]
+#[schema(examples(example::unsubscribed))]
+struct Unsubscribed {
+    result: &'static str,
+    message: &'static str,
+}
+
 /// `POST /unsubscribe/{id}/{token}`. The body, if any, is not looked at.
+#[utoipa::path(
+    post, path = "/unsubscribe/{id}/{token}", tag = openapi::UNSUBSCRIBING, operation_id = "unsubscribe", security(()),
+    summary = "Unsubscribe",
+    description = "Mail programs post here (`List-Unsubscribe-Post`). The body, if any, is not looked at; to repeat it does no \
+                   harm. Links are valid for a year. Whoever accepts `text/html` gets a page.",
+    params(
+        ("id" = Uuid, Path, description = "The notification.", example = "019a2f3c-9d42-7b21-9c66-3f7c2e1d0b22"),
+        ("token" = String, Path, description = "Whose mail it was, sealed.", example = "AQAAAAEexample"),
+    ),
+    responses((status = 200, description = "The service has been told.", content(
+        (Unsubscribed = "application/json"),
+        (String = "text/html"),
+    )), refusal::Unsubscribe),
+)]
 pub(crate) async fn unsubscribe(request: HttpRequest, app: Data<App>) -> Result<HttpResponse, PlainError> {
     let stored = store(&app, &request).await;
     if !is_browser(&request) {
         stored?;
-        return Ok(HttpResponse::Ok().json(json!({"result": "success", "message": "Unsubscribe successful"})));
+        let done = Unsubscribed { result: "success", message: "Unsubscribe successful" };
+        return Ok(HttpResponse::Ok().json(done));
     }
     let name = async { service_name(&app, stored?).await };
     Ok(match name.await {

@@ -3,15 +3,16 @@
 
 mod form;
 pub(crate) mod notifications;
-mod query;
+pub(crate) mod query;
 mod recipient;
 pub(crate) mod send;
 mod tags;
 
 use serde::Serialize;
+use utoipa::ToSchema;
 
 /// What successful answers are wrapped in, but for the list.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 struct Wrapped<T> {
     data: T,
 }

@@ -1,10 +1,10 @@
 //! The public API that the official clients call.
 
-mod files;
+pub(crate) mod files;
 pub(crate) mod notifications;
 pub(crate) mod received_texts;
 mod sanitise;
-mod schema;
+pub(crate) mod schema;
 pub(crate) mod send;
 pub(crate) mod templates;
 
@@ -14,12 +14,14 @@ use actix_web::{
 };
 use chrono::{DateTime, Utc};
 use serde::Serialize;
+use utoipa::ToSchema;
 
 /// From a page of a list to itself and on.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 struct Links {
+    /// This page.
     current: String,
-    /// Whenever the page is not empty.
+    /// What follows; there whenever the page is not empty.
     #[serde(skip_serializing_if = "Option::is_none")]
     next: Option<String>,
 }
@@ -40,6 +42,16 @@ pub(crate) fn root(request: &HttpRequest) -> String {
 /// Six decimals and `Z`, always.
 fn timestamp(time: DateTime<Utc>) -> String {
     time.format("%Y-%m-%dT%H:%M:%S%.6fZ").to_string()
+}
+
+/// Only whether it panics is of interest.
+#[cfg(feature = "fuzzing")]
+pub(crate) fn read_in_every_way(body: &serde_json::Value) {
+    let now = domain::clock::Clock::System.now();
+    drop((schema::SmsRequest::read(body.clone(), now), schema::preview(body.clone())));
+    if let Ok(mut asked) = schema::EmailRequest::read(body.clone(), now) {
+        sanitise::sanitise(&mut asked.personalisation, &asked.sanitise_content_for);
+    }
 }
 
 #[cfg(test)]

@@ -15,7 +15,7 @@ use serde_json::{Map, Value};
 use super::Denied;
 
 /// Clocks may differ by this many seconds, both ways, inclusive.
-const LEEWAY: i64 = 30;
+pub(crate) const LEEWAY: i64 = 30;
 
 /// As lenient as Python's, which callers of GOV.UK Notify have been measured against.
 const BASE64: GeneralPurpose = GeneralPurpose::new(

@@ -18,7 +18,7 @@ const CSV: &str = "text/csv";
 
 /// Sorted by extension, as the message about others lists them. Of two with one mimetype, the first is what a file without a
 /// name gets.
-const TYPES: [FileType; 12] = [
+pub(crate) const TYPES: [FileType; 12] = [
     FileType { extension: "csv", mimetype: CSV, name: "CSV file" },
     FileType { extension: "doc", mimetype: DOC, name: "Word document" },
     FileType { extension: "docx", mimetype: DOCX, name: "Word document" },

@@ -18,6 +18,7 @@ use domain::{
     template::{Lists, Missing, Personalisation, Template},
 };
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use super::{
     Wrapped,
@@ -26,24 +27,34 @@ use super::{
 use crate::{
     App, auth,
     error::{PlainError, Problem},
+    openapi::{self, example, refusal, request},
     stored::{personalisation, versions},
 };
 
-/// The wire form. Keys are always there, but for the subject of a text.
-#[derive(Serialize)]
+/// A notification as it is now. Keys are always there, but for the subject of a text.
+#[derive(Serialize, ToSchema)]
+#[schema(as = v1::Notification)]
 struct Shown {
+    #[schema(value_type = Uuid)]
     id: NotificationId,
     to: String,
+    #[schema(schema_with = openapi::channel)]
     notification_type: Channel,
     status: &'static str,
+    #[schema(format = DateTime)]
     created_at: String,
+    #[schema(format = DateTime)]
     sent_at: Option<String>,
+    #[schema(schema_with = openapi::optional_provider)]
     sent_by: Option<ProviderId>,
+    #[schema(format = DateTime)]
     updated_at: Option<String>,
     /// The provider's, not the caller's.
     reference: Option<String>,
     billable_units: i32,
+    #[schema(value_type = Uuid)]
     service: ServiceId,
+    #[schema(value_type = Option<Uuid>)]
     api_key: Option<ApiKeyId>,
     /// Nothing is made from jobs yet.
     job: (),
@@ -51,25 +62,33 @@ struct Shown {
     template: TemplateShown,
     template_version: i32,
     body: String,
+    /// Absent for texts.
     #[serde(skip_serializing_if = "Option::is_none")]
     subject: Option<String>,
+    /// Null for e-mails.
     content_char_count: Option<usize>,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = v1::Template)]
 struct TemplateShown {
+    #[schema(value_type = Uuid)]
     id: TemplateId,
     name: String,
+    #[schema(schema_with = openapi::channel)]
     template_type: Channel,
     version: i32,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = v1::One)]
 struct One {
     notification: Shown,
 }
 
-#[derive(Serialize)]
+/// A page of a list, the newest first.
+#[derive(Serialize, ToSchema)]
+#[schema(as = v1::Notifications, examples(example::v1_notifications))]
 struct List {
     notifications: Vec<Shown>,
     page_size: i64,
@@ -79,6 +98,13 @@ struct List {
 
 type Texts = HashMap<(TemplateId, i32), NamedVersion>;
 
+#[utoipa::path(
+    get, path = "/notifications/{id}", tag = openapi::V1, operation_id = "v1GetNotification",
+    summary = "One notification (2016)",
+    params(("id" = Uuid, Path, description = "Written with hyphens.", example = "019a2f3c-9d41-7a10-8c55-2f6b1e0d9a11")),
+    responses((status = 200, description = "The notification.", body = inline(Wrapped<One>), example = json!(example::v1_notification())),
+        refusal::V1ReadNotification),
+)]
 pub(crate) async fn one(request: HttpRequest, app: Data<App>) -> Result<HttpResponse, PlainError> {
     let caller = auth::service(&app, &request).await?;
     let id: NotificationId =
@@ -96,6 +122,12 @@ pub(crate) async fn one(request: HttpRequest, app: Data<App>) -> Result<HttpResp
     Ok(HttpResponse::Ok().json(Wrapped { data: One { notification } }))
 }
 
+#[utoipa::path(
+    get, path = "/notifications", tag = openapi::V1, operation_id = "v1GetNotifications",
+    summary = "All notifications (2016)", description = "In numbered pages; a page beyond the last is a 404.",
+    params(request::V1NotificationFilters),
+    responses((status = 200, description = "A page of the list.", body = List), refusal::V1ReadNotifications),
+)]
 pub(crate) async fn list(request: HttpRequest, app: Data<App>) -> Result<HttpResponse, PlainError> {
     let caller = auth::service(&app, &request).await?;
     let query = ListQuery::read(request.query_string())?;

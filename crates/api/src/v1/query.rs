@@ -6,9 +6,9 @@ use domain::status::{Channel, KeyType, Status};
 
 use crate::error::{FieldErrors, Problem};
 
-const PAGE_SIZE: i64 = 50;
+pub(crate) const PAGE_SIZE: i64 = 50;
 /// Upstream knew no limit. Whoever asks for more gets this many, is told so, and follows the links.
-const LARGEST_PAGE: i64 = 250;
+pub(crate) const LARGEST_PAGE: i64 = 250;
 
 /// A query without anything wrong in it. What it does not know it ignores, but for the links.
 pub(super) struct ListQuery {
@@ -87,7 +87,9 @@ impl ListQuery {
     }
 }
 
-#[derive(Debug, PartialEq, serde::Serialize)]
+/// From the root of the server, with the other parameters.
+#[derive(Debug, PartialEq, serde::Serialize, utoipa::ToSchema)]
+#[schema(as = v1::Links)]
 pub(super) struct Links {
     #[serde(skip_serializing_if = "Option::is_none")]
     prev: Option<String>,

@@ -16,6 +16,7 @@ use domain::{
     template::{Lists, Missing, Personalisation, Template},
 };
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use super::{Wrapped, form::Asked, recipient::Recipient, tags};
 use crate::{
@@ -26,27 +27,39 @@ use crate::{
     body,
     error::{PlainError, Problem},
     lookup::KnownTemplate,
+    openapi::{self, example, refusal, request},
     unsubscribe::Links,
     v2::root,
 };
 
 /// The longest text, in UTF-8 bytes, without the service's name in front.
-const SMS_BYTE_LIMIT: usize = 495;
+pub(crate) const SMS_BYTE_LIMIT: usize = 495;
 
-#[derive(Serialize)]
+/// A notification that is stored, and will be sent.
+#[derive(Serialize, ToSchema)]
+#[schema(as = v1::Accepted)]
 struct Accepted {
     notification: Made,
     body: String,
     template_version: i32,
+    /// Absent for texts.
     #[serde(skip_serializing_if = "Option::is_none")]
     subject: Option<String>,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = v1::AcceptedId)]
 struct Made {
+    #[schema(value_type = Uuid)]
     id: NotificationId,
 }
 
+#[utoipa::path(
+    post, path = "/notifications/sms", tag = openapi::V1, operation_id = "v1SendSms",
+    summary = "Send a text message (2016)", request_body = request::V1SmsRequest,
+    responses((status = 201, description = "Stored. It will be sent.", body = inline(Wrapped<Accepted>), example = json!(example::v1_accepted())),
+        refusal::V1Send),
+)]
 pub(crate) async fn sms(
     request: HttpRequest,
     payload: Payload,
@@ -55,6 +68,12 @@ pub(crate) async fn sms(
     Ok(send(&app, &request, payload, Channel::Sms).await?)
 }
 
+#[utoipa::path(
+    post, path = "/notifications/email", tag = openapi::V1, operation_id = "v1SendEmail",
+    summary = "Send an e-mail (2016)", request_body = request::V1EmailRequest,
+    responses((status = 201, description = "Stored. It will be sent.", body = inline(Wrapped<Accepted>), example = json!(example::v1_accepted())),
+        refusal::V1Send),
+)]
 pub(crate) async fn email(
     request: HttpRequest,
     payload: Payload,
@@ -197,11 +216,8 @@ fn recipient_allowed(caller: &Caller, to: &Recipient, channel: Channel) -> Resul
     let service = &caller.service.service;
     let refusal = match caller.key_type {
         KeyType::Test => return Ok(()),
-        KeyType::Team => "Can’t send to this recipient using a team-only API key",
-        KeyType::Normal if service.restricted => {
-            "Can’t send to this recipient when service is in trial mode – see \
-             https://www.notifications.service.gov.uk/trial-mode"
-        }
+        KeyType::Team => accept::TEAM_ONLY,
+        KeyType::Normal if service.restricted => accept::TRIAL_MODE,
         KeyType::Normal => return Ok(()),
     };
     if caller.service.is_member(channel, &to.normalised) {

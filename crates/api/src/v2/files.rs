@@ -21,9 +21,9 @@ use crate::{
 };
 
 /// In characters.
-const FILENAME_LIMIT: usize = 100;
-const WEEKS: std::ops::RangeInclusive<u16> = 1..=78;
-const DEFAULT_WEEKS: u16 = 26;
+pub(crate) const FILENAME_LIMIT: usize = 100;
+pub(crate) const WEEKS: std::ops::RangeInclusive<u16> = 1..=78;
+pub(crate) const DEFAULT_WEEKS: u16 = 26;
 
 /// As Python's `b64decode` reads it, only that foreign characters are an error and not left out.
 const BASE64: GeneralPurpose = GeneralPurpose::new(

@@ -1,7 +1,7 @@
 //! `GET /v2/notifications/{id}` and `GET /v2/notifications`: stored notifications, with their texts made anew from the
 //! template version and the personalisation.
 
-mod query;
+pub(crate) mod query;
 
 use std::collections::HashMap;
 
@@ -18,26 +18,33 @@ use domain::{
     status::{Channel, Status},
 };
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use self::query::{Filters, ListQuery};
 use super::{Links, root, schema::NOT_A_UUID, timestamp};
 use crate::{
     App, auth,
     error::{Problem, V2Error},
+    openapi::{self, example, refusal, request},
     stored::{personalisation, versions},
 };
 
 /// Notifications on a page.
-const PAGE: i64 = 250;
+pub(crate) const PAGE: i64 = 250;
 
 type Texts = HashMap<(TemplateId, i32), VersionText>;
 
-/// The wire form. Keys are always present.
-#[derive(Serialize)]
+/// A notification as it is now.
+#[derive(Serialize, ToSchema)]
+#[schema(as = Notification, examples(example::notification))]
 struct Shown {
+    #[schema(value_type = Uuid)]
     id: NotificationId,
+    /// The caller's.
     reference: Option<String>,
+    /// As it was given; null for a text.
     email_address: Option<String>,
+    /// As it was given; null for an e-mail.
     phone_number: Option<String>,
     line_1: (),
     line_2: (),
@@ -46,25 +53,37 @@ struct Shown {
     line_5: (),
     line_6: (),
     postcode: (),
+    #[schema(schema_with = openapi::channel)]
     r#type: Channel,
+    #[schema(schema_with = openapi::status)]
     status: Status,
     template: TemplateLink,
+    /// With its values filled in; of an e-mail the Markdown.
     body: String,
+    /// Null for a text.
     subject: Option<String>,
+    #[schema(format = DateTime)]
     created_at: String,
     created_by_name: (),
+    /// When it was handed to a provider.
+    #[schema(format = DateTime)]
     sent_at: Option<String>,
+    /// When its status became a final one.
+    #[schema(format = DateTime)]
     completed_at: Option<String>,
     scheduled_for: (),
     postage: (),
     one_click_unsubscribe_url: Option<String>,
     is_cost_data_ready: bool,
     cost_in_pounds: Option<f64>,
+    #[schema(schema_with = openapi::cost_details)]
     cost_details: CostDetails,
 }
 
-#[derive(Serialize)]
+/// The version of a template that a message is made from.
+#[derive(Serialize, ToSchema)]
 struct TemplateLink {
+    #[schema(value_type = Uuid)]
     id: TemplateId,
     version: i32,
     uri: String,
@@ -77,12 +96,20 @@ enum CostDetails {
     Email {},
 }
 
-#[derive(Serialize)]
+/// A page of a list, the newest first.
+#[derive(Serialize, ToSchema)]
+#[schema(as = Notifications, examples(example::notifications))]
 struct Page {
     notifications: Vec<Shown>,
     links: Links,
 }
 
+#[utoipa::path(
+    get, path = "/v2/notifications/{id}", tag = openapi::NOTIFICATIONS, operation_id = "getNotification",
+    summary = "One notification", description = "Whichever type of key it was sent with.",
+    params(("id" = Uuid, Path, description = "As the answer to sending it said.", example = "019a2f3c-9d41-7a10-8c55-2f6b1e0d9a11")),
+    responses((status = 200, description = "The notification.", body = Shown), refusal::ReadNotification),
+)]
 pub(crate) async fn one(request: HttpRequest, app: Data<App>) -> Result<HttpResponse, V2Error> {
     let (found, texts) = of_caller(&app, &request).await?;
     let shown = show(&app, &root(&request), vec![found], &texts).await?;
@@ -90,6 +117,12 @@ pub(crate) async fn one(request: HttpRequest, app: Data<App>) -> Result<HttpResp
 }
 
 /// Only letters have one.
+#[utoipa::path(
+    get, path = "/v2/notifications/{id}/pdf", tag = openapi::NOTIFICATIONS, operation_id = "getPdf",
+    summary = "The PDF of a letter", description = "Letters are not carried yet, and nothing else has one.",
+    params(("id" = Uuid, Path, description = "The notification.", example = "019a2f3c-9d41-7a10-8c55-2f6b1e0d9a11")),
+    responses(refusal::ReadPdf),
+)]
 pub(crate) async fn pdf(request: HttpRequest, app: Data<App>) -> Result<HttpResponse, V2Error> {
     of_caller(&app, &request).await?;
     Err(Problem::bad_request("Notification is not a letter").into())
@@ -110,6 +143,13 @@ async fn of_caller(app: &App, request: &HttpRequest) -> Result<(StoredNotificati
     found.await?.ok_or(Problem::NoResult)
 }
 
+#[utoipa::path(
+    get, path = "/v2/notifications", tag = openapi::NOTIFICATIONS, operation_id = "getNotifications",
+    summary = "All notifications",
+    description = "Those that were sent with keys of the caller's type, the newest first. Other parameters are refused.",
+    params(request::NotificationFilters),
+    responses((status = 200, description = "A page of the list.", body = Page), refusal::ReadNotifications),
+)]
 pub(crate) async fn list(request: HttpRequest, app: Data<App>) -> Result<HttpResponse, V2Error> {
     let caller = auth::service(&app, &request).await?;
     let query = ListQuery::read(request.query_string())?;

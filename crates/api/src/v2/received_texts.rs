@@ -4,6 +4,7 @@ use actix_web::{HttpRequest, HttpResponse, web::Data};
 use db::received_text::{self, ReceivedText};
 use domain::id::{ReceivedTextId, ServiceId, parse_lenient};
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use super::{
     Links, root,
@@ -13,18 +14,25 @@ use super::{
 use crate::{
     App, auth,
     error::{Problem, V2Error},
+    openapi::{self, example, refusal, request},
 };
 
 /// Texts on a page.
 const PAGE: i64 = 250;
 
-/// The wire form. The clients' schemas forbid other keys.
-#[derive(Serialize)]
+/// A text that a person sent. The clients' schemas forbid other keys.
+#[derive(Serialize, ToSchema)]
+#[schema(as = ReceivedText)]
 struct Shown {
+    #[schema(value_type = Uuid)]
     id: ReceivedTextId,
+    #[schema(format = DateTime)]
     created_at: String,
+    #[schema(value_type = Uuid)]
     service_id: ServiceId,
+    /// The number of the service that the text was sent to.
     notify_number: String,
+    /// The number that it came from.
     user_number: String,
     content: String,
 }
@@ -46,12 +54,20 @@ impl Shown {
     }
 }
 
-#[derive(Serialize)]
+/// A page of a list, the newest first.
+#[derive(Serialize, ToSchema)]
+#[schema(as = ReceivedTexts, examples(example::received_texts))]
 struct Page {
     received_text_messages: Vec<Shown>,
     links: Links,
 }
 
+#[utoipa::path(
+    get, path = "/v2/received-text-messages", tag = openapi::RECEIVED, operation_id = "getReceivedTexts",
+    summary = "Received texts", description = "The newest first. Keys of every type may read them. Other parameters are refused.",
+    params(request::OlderReceivedTexts),
+    responses((status = 200, description = "A page of the list.", body = Page), refusal::ReadReceivedTexts),
+)]
 pub(crate) async fn list(request: HttpRequest, app: Data<App>) -> Result<HttpResponse, V2Error> {
     let caller = auth::service(&app, &request).await?;
     let older_than = older_than(request.query_string())?;
@@ -68,7 +84,7 @@ pub(crate) async fn list(request: HttpRequest, app: Data<App>) -> Result<HttpRes
 }
 
 /// The one parameter that there is; its first value counts.
-fn older_than(query: &str) -> Result<Option<ReceivedTextId>, Problem> {
+pub(crate) fn older_than(query: &str) -> Result<Option<ReceivedTextId>, Problem> {
     let pairs: Vec<(String, String)> = serde_urlencoded::from_str(query).unwrap_or_default();
     let given = pairs.iter().find(|(name, _)| name == "older_than");
     let cursor = given.map(|(_, id)| parse_lenient(id).map(ReceivedTextId));

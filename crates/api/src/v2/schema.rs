@@ -14,9 +14,9 @@ use uuid::Uuid;
 use crate::error::Problem;
 
 /// In characters.
-const REFERENCE_LIMIT: usize = 1000;
+pub(crate) const REFERENCE_LIMIT: usize = 1000;
 
-pub(super) struct SmsRequest {
+pub(crate) struct SmsRequest {
     pub(super) reference: Option<String>,
     pub(super) phone_number: Phone,
     pub(super) template_id: Uuid,
@@ -31,7 +31,7 @@ pub(super) struct Phone {
 }
 
 impl SmsRequest {
-    pub(super) fn read(body: Value, now: DateTime<Utc>) -> Result<Self, Problem> {
+    pub(crate) fn read(body: Value, now: DateTime<Utc>) -> Result<Self, Problem> {
         let mut form = Form::new(body)?;
         let reference = form.optional("reference", reference);
         let phone_number = form.required("phone_number", phone);
@@ -53,7 +53,7 @@ impl SmsRequest {
     }
 }
 
-pub(super) struct EmailRequest {
+pub(crate) struct EmailRequest {
     pub(super) reference: Option<String>,
     pub(super) email_address: EmailAddress,
     pub(super) template_id: Uuid,
@@ -65,7 +65,7 @@ pub(super) struct EmailRequest {
 }
 
 impl EmailRequest {
-    pub(super) fn read(body: Value, now: DateTime<Utc>) -> Result<Self, Problem> {
+    pub(crate) fn read(body: Value, now: DateTime<Utc>) -> Result<Self, Problem> {
         let mut form = Form::new(body)?;
         let reference = form.optional("reference", reference);
         let email_address = form.required("email_address", email_address);
@@ -91,7 +91,7 @@ impl EmailRequest {
 }
 
 /// The personalisation of a preview. What else is in there is tolerated.
-pub(super) fn preview(body: Value) -> Result<Map<String, Value>, Problem> {
+pub(crate) fn preview(body: Value) -> Result<Map<String, Value>, Problem> {
     let mut form = Form::new(body)?;
     let personalisation = form.optional("personalisation", object);
     if form.errors.is_empty() {
@@ -102,7 +102,7 @@ pub(super) fn preview(body: Value) -> Result<Map<String, Value>, Problem> {
 }
 
 /// The query of the list of templates.
-pub(super) fn template_type(query: &str) -> Result<Option<String>, Problem> {
+pub(crate) fn template_type(query: &str) -> Result<Option<String>, Problem> {
     let pairs: Vec<(String, String)> = serde_urlencoded::from_str(query).unwrap_or_default();
     let word = pairs.iter().find(|(name, _)| name == "type").map(|(_, word)| word.clone());
     let wrong = word.iter().filter(|word| !TEMPLATE_TYPES.contains(&word.as_str()));
@@ -190,9 +190,9 @@ pub(super) fn not_one_of(value: &str, words: &[&str]) -> String {
     format!("{} is not one of [{}]", shown(&Value::from(value)), words.join(", "))
 }
 
-pub(super) const TEMPLATE_TYPES: [&str; 3] = ["sms", "email", "letter"];
+pub(crate) const TEMPLATE_TYPES: [&str; 3] = ["sms", "email", "letter"];
 
-pub(super) const NOT_A_UUID: &str = "is not a valid UUID";
+pub(crate) const NOT_A_UUID: &str = "is not a valid UUID";
 
 /// The Python way, without single quotes.
 fn shown(value: &Value) -> String {

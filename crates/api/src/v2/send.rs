@@ -18,6 +18,7 @@ use domain::{
 };
 use serde::Serialize;
 use serde_json::{Map, Value};
+use utoipa::ToSchema;
 
 use super::{
     files::Files,
@@ -33,38 +34,51 @@ use crate::{
     body,
     error::{Problem, V2Error},
     lookup::KnownTemplate,
+    openapi::{self, example, refusal, request},
     unsubscribe::Links,
 };
 
-#[derive(Serialize)]
+/// A notification that is stored, and will be sent.
+#[derive(Serialize, ToSchema)]
 struct Accepted<'a, C> {
+    /// To ask for it later.
+    #[schema(value_type = Uuid)]
     id: NotificationId,
+    /// The caller's.
     reference: Option<&'a str>,
     content: C,
     uri: String,
     template: TemplateLink,
     /// Nothing is scheduled by API.
     scheduled_for: (),
+    /// Of an e-mail: the values that `sanitise_content_for` changed, by name, each `{"unsanitised": …, "sanitised": …}`.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<HashMap<String, Object>>)]
     sanitised_content: Option<Map<String, Value>>,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 struct SmsContent<'a> {
+    /// As it will be sent, but for the service's name in front.
     body: &'a str,
+    /// Who it will be from.
     from_number: &'a str,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 struct EmailContent<'a> {
     from_email: String,
     subject: &'a str,
+    /// Markdown, with its values filled in.
     body: &'a str,
+    /// The caller's.
     one_click_unsubscribe_url: Option<&'a str>,
 }
 
-#[derive(Serialize)]
+/// The version of a template that a message is made from.
+#[derive(Serialize, ToSchema)]
 struct TemplateLink {
+    #[schema(value_type = Uuid)]
     id: domain::id::TemplateId,
     version: i32,
     uri: String,
@@ -83,6 +97,17 @@ impl TemplateLink {
     }
 }
 
+#[utoipa::path(
+    post, path = "/v2/notifications/sms", tag = openapi::SENDING, operation_id = "sendSms",
+    summary = "Send a text message",
+    params(request::IdempotencyKey), request_body = request::SmsRequest,
+    responses(
+        (status = 201, description = "Stored. It will be sent.", body = inline(Accepted<SmsContent>),
+            headers(("Idempotent-Replayed" = String, description = "`true` when this answer was given before.")),
+            example = json!(example::sms_accepted())),
+        refusal::SendSms,
+    ),
+)]
 pub(crate) async fn sms(
     request: HttpRequest,
     payload: Payload,
@@ -157,6 +182,17 @@ async fn check_sms<'a>(
     Ok((template, text, sender))
 }
 
+#[utoipa::path(
+    post, path = "/v2/notifications/email", tag = openapi::SENDING, operation_id = "sendEmail",
+    summary = "Send an e-mail", description = "A value of the personalisation may be a file.",
+    params(request::IdempotencyKey), request_body = request::EmailRequest,
+    responses(
+        (status = 201, description = "Stored. It will be sent.", body = inline(Accepted<EmailContent>),
+            headers(("Idempotent-Replayed" = String, description = "`true` when this answer was given before.")),
+            example = json!(example::email_accepted())),
+        refusal::SendEmail,
+    ),
+)]
 pub(crate) async fn email(
     request: HttpRequest,
     payload: Payload,
@@ -247,6 +283,11 @@ async fn check_email<'a>(
 }
 
 /// Nobody has the permission: letters are not carried.
+#[utoipa::path(
+    post, path = "/v2/notifications/letter", tag = openapi::SENDING, operation_id = "sendLetter",
+    summary = "Send a letter", description = "Letters are not carried yet.",
+    request_body = request::LetterRequest, responses(refusal::SendLetter),
+)]
 pub(crate) async fn letter(
     request: HttpRequest,
     payload: Payload,

@@ -15,6 +15,7 @@ use domain::{
 };
 use serde::Serialize;
 use serde_json::{Map, Value, json};
+use utoipa::ToSchema;
 
 use super::{
     schema::{self, NOT_A_UUID},
@@ -25,23 +26,59 @@ use crate::{
     auth::{self, Caller},
     body,
     error::{Problem, V2Error},
+    openapi::{self, example, refusal, request},
 };
 
-/// The wire form. Keys are always present.
-#[derive(Serialize)]
+/// One version of a template.
+#[derive(Serialize, ToSchema)]
+#[schema(as = Template, examples(example::template))]
 struct Shown {
+    #[schema(value_type = Uuid)]
     id: TemplateId,
+    #[schema(schema_with = openapi::channel)]
     r#type: Channel,
     name: String,
+    #[schema(format = DateTime)]
     created_at: String,
+    #[schema(format = DateTime)]
     updated_at: Option<String>,
+    /// An e-mail address.
     created_by: Option<String>,
     version: i32,
+    /// With its placeholders; of an e-mail in Markdown.
     body: String,
+    /// Null for texts.
     subject: Option<String>,
+    /// By name of each placeholder, as first spelt: `{"required": true}`.
+    #[schema(value_type = HashMap<String, Object>)]
     personalisation: Map<String, Value>,
     postage: (),
     letter_contact_block: (),
+}
+
+/// Every template that is not archived, by name.
+#[derive(Serialize, ToSchema)]
+#[schema(as = Templates, examples(example::templates))]
+struct List {
+    templates: Vec<Shown>,
+}
+
+/// What a message would look like.
+#[derive(Serialize, ToSchema)]
+#[schema(as = Preview, examples(example::preview))]
+struct Previewed {
+    #[schema(value_type = Uuid)]
+    id: TemplateId,
+    #[schema(schema_with = openapi::channel)]
+    r#type: Channel,
+    version: i32,
+    /// With its values filled in; of an e-mail the Markdown.
+    body: String,
+    /// Of an e-mail: what is inside its page. Null for texts.
+    html: Option<String>,
+    /// Null for texts.
+    subject: Option<String>,
+    postage: (),
 }
 
 impl From<Dated> for Shown {
@@ -78,7 +115,13 @@ fn placeholders(subject: Option<&str>, content: &str) -> Map<String, Value> {
     names
 }
 
-/// `GET /v2/template/{id}` and `GET /v2/template/{id}/version/{n}`, where version 0 means the latest.
+/// `GET /v2/template/{id}`, and the same with a version.
+#[utoipa::path(
+    get, path = "/v2/template/{id}", tag = openapi::TEMPLATES, operation_id = "getTemplate",
+    summary = "One template", description = "Its latest version, even when it is archived.",
+    params(("id" = Uuid, Path, description = "The template.", example = "77aa31c8-6c1d-4be5-b0f4-9d8c7b6a5f4e")),
+    responses((status = 200, description = "The template.", body = Shown), refusal::ReadTemplate),
+)]
 pub(crate) async fn one(request: HttpRequest, app: Data<App>) -> Result<HttpResponse, V2Error> {
     let caller = auth::service(&app, &request).await?;
     let id = id(&request)?;
@@ -94,7 +137,24 @@ pub(crate) async fn one(request: HttpRequest, app: Data<App>) -> Result<HttpResp
     Ok(HttpResponse::Ok().json(Shown::from(found)))
 }
 
+/// `GET /v2/template/{id}/version/{n}`, where version 0 means the latest.
+#[utoipa::path(
+    get, path = "/v2/template/{id}/version/{version}", tag = openapi::TEMPLATES, operation_id = "getTemplateVersion",
+    summary = "One version of a template",
+    params(("id" = Uuid, Path, description = "The template.", example = "77aa31c8-6c1d-4be5-b0f4-9d8c7b6a5f4e"), ("version" = i32, Path, description = "From 1 on; 0 means the latest.", minimum = 0, example = 1)),
+    responses((status = 200, description = "The version.", body = Shown), refusal::ReadTemplate),
+)]
+pub(crate) async fn version(request: HttpRequest, app: Data<App>) -> Result<HttpResponse, V2Error> {
+    one(request, app).await
+}
+
 /// `GET /v2/templates`.
+#[utoipa::path(
+    get, path = "/v2/templates", tag = openapi::TEMPLATES, operation_id = "getTemplates",
+    summary = "All templates", description = "By name, without archived ones. Other parameters are refused.",
+    params(request::TemplateFilters),
+    responses((status = 200, description = "The whole list.", body = List), refusal::ReadTemplates),
+)]
 pub(crate) async fn list(request: HttpRequest, app: Data<App>) -> Result<HttpResponse, V2Error> {
     let caller = auth::service(&app, &request).await?;
     let which = match schema::template_type(request.query_string())?.as_deref() {
@@ -106,11 +166,17 @@ pub(crate) async fn list(request: HttpRequest, app: Data<App>) -> Result<HttpRes
         Some(which) => find(&app, &caller, which).await?,
         None => Vec::new(),
     };
-    let templates: Vec<Shown> = found.into_iter().map(Shown::from).collect();
-    Ok(HttpResponse::Ok().json(json!({ "templates": templates })))
+    Ok(HttpResponse::Ok().json(List { templates: found.into_iter().map(Shown::from).collect() }))
 }
 
 /// `POST /v2/template/{id}/preview`.
+#[utoipa::path(
+    post, path = "/v2/template/{id}/preview", tag = openapi::TEMPLATES, operation_id = "previewTemplate",
+    summary = "Preview", description = "Sends nothing, and counts against no limit. The body may be empty.",
+    params(("id" = Uuid, Path, description = "The template.", example = "77aa31c8-6c1d-4be5-b0f4-9d8c7b6a5f4e")),
+    request_body = request::PreviewRequest,
+    responses((status = 200, description = "The message.", body = Previewed), refusal::Preview),
+)]
 pub(crate) async fn preview(
     request: HttpRequest,
     payload: Payload,
@@ -143,15 +209,8 @@ pub(crate) async fn preview(
             (filled.body, Some(html), Some(filled.subject))
         }
     };
-    Ok(HttpResponse::Ok().json(json!({
-        "id": row.id,
-        "type": row.channel,
-        "version": row.version,
-        "body": body,
-        "html": html,
-        "subject": subject,
-        "postage": null,
-    })))
+    let (id, r#type, version) = (row.id, row.channel, row.version);
+    Ok(HttpResponse::Ok().json(Previewed { id, r#type, version, body, html, subject, postage: () }))
 }
 
 fn id(request: &HttpRequest) -> Result<TemplateId, Problem> {

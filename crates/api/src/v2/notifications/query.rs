@@ -10,7 +10,7 @@ use super::super::schema::{NOT_A_UUID, TEMPLATE_TYPES, additional, not_one_of, w
 use crate::error::Problem;
 
 /// In the order of the error message. Some are only ever met elsewhere: letters, and scanned files.
-const STATUSES: [&str; 16] = [
+pub(crate) const STATUSES: [&str; 16] = [
     "cancelled",
     "created",
     "sending",
@@ -28,11 +28,11 @@ const STATUSES: [&str; 16] = [
     "accepted",
     "received",
 ];
-const INCLUDE_JOBS: [&str; 2] = ["true", "True"];
+pub(crate) const INCLUDE_JOBS: [&str; 2] = ["true", "True"];
 const NAMES: [&str; 5] = ["template_type", "status", "reference", "older_than", "include_jobs"];
 
 /// A query without anything wrong in it.
-pub(super) struct ListQuery {
+pub(crate) struct ListQuery {
     template_types: Vec<String>,
     statuses: Vec<String>,
     reference: Option<String>,
@@ -49,7 +49,7 @@ pub(super) enum Filters {
 }
 
 impl ListQuery {
-    pub(super) fn read(query: &str) -> Result<Self, Problem> {
+    pub(crate) fn read(query: &str) -> Result<Self, Problem> {
         let pairs: Vec<(String, String)> = serde_urlencoded::from_str(query).unwrap_or_default();
         if pairs.iter().any(|(name, value)| name.contains('\0') || value.contains('\0')) {
             return Err(Problem::bad_request("Text must not contain NUL characters"));
