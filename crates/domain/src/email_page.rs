@@ -34,7 +34,9 @@ const HIDDEN: &str = "display: none; font-size: 1px; line-height: 1px; max-heigh
 const BODY: &str = "margin: 0; padding: 0; background-color: #ffffff; color: #0B0C0C; font-family: Helvetica, Arial, sans-serif; font-size: 19px; line-height: 25px; -webkit-text-size-adjust: 100%;";
 const PAGE: &str = "width: 100%; border-collapse: collapse; background-color: #ffffff;";
 const CONTENT: &str = "width: 100%; max-width: 580px; margin: 0 auto; border-collapse: collapse;";
-const COLUMN: &str = "padding: 30px 10px; text-align: left; font-family: Helvetica, Arial, sans-serif; font-size: 19px; line-height: 25px; color: #0B0C0C; overflow-wrap: break-word;";
+/// Both ways of saying that long words break: a table is otherwise as wide as its longest word, and links, which have
+/// `word-wrap` of their own, heed only the first.
+const COLUMN: &str = "padding: 30px 10px; text-align: left; font-family: Helvetica, Arial, sans-serif; font-size: 19px; line-height: 25px; color: #0B0C0C; word-break: break-word; overflow-wrap: anywhere;";
 
 impl fmt::Display for Page<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
