@@ -11,11 +11,12 @@ use domain::{
 use uuid::Uuid;
 
 use crate::{
-    pg_enum::{PgChannel, PgPermission},
+    guest_list::{self, Guest},
+    pg_enum::PgPermission,
     schema::{
-        guest_list, reply_to_addresses, service_permissions, service_users, services, sms_rates, sms_senders,
-        users,
+        reply_to_addresses, service_permissions, service_users, services, sms_rates, sms_senders, users,
     },
+    sender::{self, NewSender},
 };
 
 /// What a service may do.
@@ -190,10 +191,7 @@ pub fn find(conn: &mut PgConnection, id: ServiceId) -> QueryResult<Option<Servic
         .filter(reply_to_addresses::archived_at.is_null())
         .select((reply_to_addresses::id, reply_to_addresses::address, reply_to_addresses::is_default))
         .load(conn)?;
-    let guests: Vec<(PgChannel, String)> = guest_list::table
-        .filter(guest_list::service_id.eq(id.0))
-        .select((guest_list::channel, guest_list::normalised_recipient))
-        .load(conn)?;
+    let guests = guest_list::list(conn, id)?;
     let team: Vec<(String, Option<String>)> = service_users::table
         .inner_join(users::table)
         .filter(service_users::service_id.eq(id.0))
@@ -213,7 +211,7 @@ pub fn find(conn: &mut PgConnection, id: ServiceId) -> QueryResult<Option<Servic
         permissions: permissions.into_iter().map(|permission| permission.0).collect(),
         sms_senders: senders.into_iter().map(sms_sender).collect(),
         reply_to_addresses: reply_tos.into_iter().map(reply_to).collect(),
-        guest_list: guests.into_iter().map(|(channel, recipient)| (channel.0, recipient)).collect(),
+        guest_list: guests.into_iter().map(|guest| (guest.channel, guest.normalised)).collect(),
         team: team
             .into_iter()
             .map(|(email_address, mobile_number)| Member { email_address, mobile_number })
@@ -249,13 +247,32 @@ pub fn put(conn: &mut PgConnection, service: &Service, now: DateTime<Utc>) -> Qu
             .set(row)
             .execute(conn)?;
         put_permissions(conn, service)?;
-        put_guest_list(conn, service)?;
-        service.sms_senders.iter().try_for_each(|sender| put_sms_sender(conn, service.id, sender, now))?;
-        service
-            .reply_to_addresses
-            .iter()
-            .try_for_each(|reply_to| put_reply_to(conn, service.id, reply_to, now))
+        let guests = service.guest_list.iter().map(|(channel, recipient)| Guest {
+            channel: *channel,
+            recipient: recipient.clone(),
+            normalised: recipient.clone(),
+        });
+        guest_list::replace(conn, service.id, &guests.collect::<Vec<_>>())?;
+        for SmsSender { id, sender, is_default } in &service.sms_senders {
+            let new = NewSender { id: id.0, text: sender.clone(), is_default: *is_default };
+            sender::put(conn, sender::Kind::Sms, service.id, &new, now)?;
+        }
+        for ReplyTo { id, address, is_default } in &service.reply_to_addresses {
+            let new = NewSender { id: id.0, text: address.clone(), is_default: *is_default };
+            sender::put(conn, sender::Kind::ReplyTo, service.id, &new, now)?;
+        }
+        Ok(())
     })
+}
+
+/// Holds the service until the transaction ends, so that changes of what it has go one after the other; whether there is such
+/// a service. Sending goes on meanwhile.
+///
+/// # Errors
+/// When the query fails.
+pub fn lock(conn: &mut PgConnection, id: ServiceId) -> QueryResult<bool> {
+    let held = services::table.find(id.0).select(services::id).for_no_key_update().first::<Uuid>(conn);
+    Ok(held.optional()?.is_some())
 }
 
 fn put_permissions(conn: &mut PgConnection, service: &Service) -> QueryResult<()> {
@@ -264,51 +281,6 @@ fn put_permissions(conn: &mut PgConnection, service: &Service) -> QueryResult<()
     diesel::delete(table.filter(service_id.eq(service.id.0))).execute(conn)?;
     diesel::insert_into(table)
         .values(service.permissions.iter().map(row).collect::<Vec<_>>())
-        .execute(conn)?;
-    Ok(())
-}
-
-fn put_guest_list(conn: &mut PgConnection, service: &Service) -> QueryResult<()> {
-    use guest_list::{channel, normalised_recipient, service_id, table};
-    diesel::delete(table.filter(service_id.eq(service.id.0))).execute(conn)?;
-    for (by, recipient) in &service.guest_list {
-        let row =
-            (service_id.eq(service.id.0), channel.eq(PgChannel(*by)), normalised_recipient.eq(recipient));
-        diesel::insert_into(table).values(row).on_conflict_do_nothing().execute(conn)?;
-    }
-    Ok(())
-}
-
-fn put_sms_sender(
-    conn: &mut PgConnection,
-    service: ServiceId,
-    new: &SmsSender,
-    now: DateTime<Utc>,
-) -> QueryResult<()> {
-    use sms_senders::{created_at, id, is_default, sender, service_id, table};
-    let row = (sender.eq(&new.sender), is_default.eq(new.is_default));
-    diesel::insert_into(table)
-        .values((id.eq(new.id.0), service_id.eq(service.0), created_at.eq(now), row))
-        .on_conflict(id)
-        .do_update()
-        .set(row)
-        .execute(conn)?;
-    Ok(())
-}
-
-fn put_reply_to(
-    conn: &mut PgConnection,
-    service: ServiceId,
-    new: &ReplyTo,
-    now: DateTime<Utc>,
-) -> QueryResult<()> {
-    use reply_to_addresses::{address, created_at, id, is_default, service_id, table};
-    let row = (address.eq(&new.address), is_default.eq(new.is_default));
-    diesel::insert_into(table)
-        .values((id.eq(new.id.0), service_id.eq(service.0), created_at.eq(now), row))
-        .on_conflict(id)
-        .do_update()
-        .set(row)
         .execute(conn)?;
     Ok(())
 }
