@@ -8,7 +8,7 @@ INSERT INTO service_permissions (service_id, permission) VALUES (:'service', 'sm
 INSERT INTO inbound_numbers (id, number, provider, service_id, created_at) VALUES (gen_random_uuid(), :'number', 'mmg', :'service', now());
 INSERT INTO templates (id, service_id, channel, name, version, created_at)
 VALUES (:'sms_template', :'service', 'sms', 'Code', 1, now()), (:'email_template', :'service', 'email', 'Newsletter', 1, now());
-INSERT INTO template_versions (template_id, version, subject, content, created_at, created_by, has_unsubscribe_link)
-VALUES (:'sms_template', 1, NULL, 'Your code is ((code))', now(), 'demo@example.com', false),
-       (:'email_template', 1, 'News', 'Nothing is new.', now(), 'demo@example.com', true);
+INSERT INTO template_versions (template_id, version, name, subject, content, created_at, created_by, has_unsubscribe_link)
+VALUES (:'sms_template', 1, 'Code', NULL, 'Your code is ((code))', now(), 'demo@example.com', false),
+       (:'email_template', 1, 'Newsletter', 'News', 'Nothing is new.', now(), 'demo@example.com', true);
 COMMIT;

@@ -1,9 +1,11 @@
 //! Templates and their versions. A version never changes.
 
+mod edit;
+
 use chrono::{DateTime, Utc};
 use diesel::{
-    BoolExpressionMethods, Connection, ExpressionMethods, JoinOnDsl, OptionalExtension, PgConnection,
-    QueryDsl, QueryResult, RunQueryDsl,
+    BoolExpressionMethods, ExpressionMethods, JoinOnDsl, OptionalExtension, PgConnection, QueryDsl,
+    QueryResult, RunQueryDsl,
 };
 use domain::{
     id::{ServiceId, TemplateId},
@@ -11,13 +13,14 @@ use domain::{
 };
 use uuid::Uuid;
 
+pub use self::edit::{Author, Change, author, create, put, redact, set_reply_to, update};
 use crate::{
     pg_enum::PgChannel,
     schema::{template_versions, templates},
 };
 
 /// A template at one of its versions.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Template {
     pub id: TemplateId,
     pub service_id: ServiceId,
@@ -82,6 +85,18 @@ pub struct Dated {
     pub created_by: Option<String>,
 }
 
+/// What people who work on a template are told besides.
+#[derive(Clone, Debug)]
+pub struct Detailed {
+    pub dated: Dated,
+    /// The user who made this version; None: an operator did.
+    pub created_by_id: Option<Uuid>,
+    /// What was filled into its messages is shown to nobody who reads the log.
+    pub redact_personalisation: bool,
+    /// Who its texts come from, or where answers to its e-mails go; None: the service's default.
+    pub reply_to: Option<Uuid>,
+}
+
 /// What is asked of a service's templates. Hidden ones are never answered.
 #[derive(Clone, Copy, Debug)]
 pub enum Which {
@@ -89,42 +104,58 @@ pub enum Which {
     All(Option<Channel>),
     Current(TemplateId),
     Version(TemplateId, i32),
+    /// Every version, newest first.
+    Versions(TemplateId),
 }
 
-/// Templates of this service, as they are shown.
+/// Templates of this service, as they are shown to it.
 ///
 /// # Errors
 /// When the query fails.
 pub fn dated(conn: &mut PgConnection, service: ServiceId, which: Which) -> QueryResult<Vec<Dated>> {
-    type Head = (Uuid, PgChannel, String, Option<DateTime<Utc>>, DateTime<Utc>);
-    type Version = (i32, Option<String>, String, bool, DateTime<Utc>, Option<String>);
+    Ok(detailed(conn, service, which)?.into_iter().map(|detailed| detailed.dated).collect())
+}
+
+type Head = (Uuid, PgChannel, Option<DateTime<Utc>>, DateTime<Utc>, bool, Option<Uuid>);
+type Version = (i32, String, Option<String>, String, bool, bool, DateTime<Utc>, Option<String>, Option<Uuid>);
+
+/// Templates of this service, as they are shown to who works on them.
+///
+/// # Errors
+/// When the query fails.
+pub fn detailed(conn: &mut PgConnection, service: ServiceId, which: Which) -> QueryResult<Vec<Detailed>> {
     let joined = template_versions::table.on(template_versions::template_id.eq(templates::id));
     let mut query = templates::table
         .inner_join(joined)
         .filter(templates::service_id.eq(service.0))
         .filter(templates::hidden.eq(false))
-        .order((templates::name, templates::channel, templates::id))
+        .order((templates::name, templates::channel, templates::id, template_versions::version.desc()))
         .select((
             (
                 templates::id,
                 templates::channel,
-                templates::name,
                 templates::archived_at,
                 templates::created_at,
+                templates::redact_personalisation,
+                templates::reply_to,
             ),
             (
                 template_versions::version,
+                template_versions::name,
                 template_versions::subject,
                 template_versions::content,
                 template_versions::has_unsubscribe_link,
+                template_versions::archived,
                 template_versions::created_at,
                 template_versions::created_by,
+                template_versions::created_by_id,
             ),
         ))
         .into_boxed();
     query = match which {
         Which::All(_) | Which::Current(_) => query.filter(template_versions::version.eq(templates::version)),
         Which::Version(_, version) => query.filter(template_versions::version.eq(version)),
+        Which::Versions(_) => query,
     };
     query = match which {
         Which::All(channel) => {
@@ -134,25 +165,36 @@ pub fn dated(conn: &mut PgConnection, service: ServiceId, which: Which) -> Query
                 None => query,
             }
         }
-        Which::Current(id) | Which::Version(id, _) => query.filter(templates::id.eq(id.0)),
+        Which::Current(id) | Which::Version(id, _) | Which::Versions(id) => {
+            query.filter(templates::id.eq(id.0))
+        }
     };
     let rows: Vec<(Head, Version)> = query.load(conn)?;
-    let dated = |((id, channel, name, archived_at, created_at), version): (Head, Version)| {
-        let (version, subject, content, has_unsubscribe_link, made_at, created_by) = version;
-        let template = Template {
-            id: id.into(),
-            service_id: service,
-            channel: channel.0,
-            name,
-            version,
-            subject,
-            content,
-            has_unsubscribe_link,
-            archived: archived_at.is_some(),
-        };
-        Dated { template, created_at, updated_at: (version > 1).then_some(made_at), created_by }
+    Ok(rows.into_iter().map(|(head, version)| shown(service, which, head, version)).collect())
+}
+
+fn shown(service: ServiceId, which: Which, head: Head, version: Version) -> Detailed {
+    let (id, channel, archived_at, created_at, redact_personalisation, reply_to) = head;
+    let (version, name, subject, content, has_unsubscribe_link, archived, made_at, by, created_by_id) =
+        version;
+    let archived = match which {
+        Which::All(_) | Which::Current(_) => archived_at.is_some(),
+        Which::Version(..) | Which::Versions(_) => archived,
     };
-    Ok(rows.into_iter().map(dated).collect())
+    let template = Template {
+        id: id.into(),
+        service_id: service,
+        channel: channel.0,
+        name,
+        version,
+        subject,
+        content,
+        has_unsubscribe_link,
+        archived,
+    };
+    let updated_at = (version > 1).then_some(made_at);
+    let dated = Dated { template, created_at, updated_at, created_by: by };
+    Detailed { dated, created_by_id, redact_personalisation, reply_to }
 }
 
 /// Subject and content of one version.
@@ -212,59 +254,4 @@ pub fn named(
         (version, NamedVersion { name, subject, content })
     };
     Ok(texts(conn, versions)?.into_iter().map(named).collect())
-}
-
-/// Creates a template at version 1, or adds a version when the text, or whether it has a link, has changed; the version that is current now.
-///
-/// # Errors
-/// When a query fails; then nothing is written.
-pub fn put(
-    conn: &mut PgConnection,
-    template: &Template,
-    created_by: &str,
-    now: DateTime<Utc>,
-) -> QueryResult<i32> {
-    conn.transaction(|conn| {
-        let current = current(conn, template.service_id, template.id)?;
-        let version = match &current {
-            Some(old)
-                if old.subject == template.subject
-                    && old.content == template.content
-                    && old.has_unsubscribe_link == template.has_unsubscribe_link =>
-            {
-                return Ok(old.version);
-            }
-            Some(old) => old.version + 1,
-            None => 1,
-        };
-        diesel::insert_into(templates::table)
-            .values((
-                templates::id.eq(template.id.0),
-                templates::service_id.eq(template.service_id.0),
-                templates::channel.eq(PgChannel(template.channel)),
-                templates::name.eq(&template.name),
-                templates::version.eq(version),
-                templates::created_at.eq(now),
-            ))
-            .on_conflict(templates::id)
-            .do_update()
-            .set((
-                templates::name.eq(&template.name),
-                templates::version.eq(version),
-                templates::updated_at.eq(Some(now)),
-            ))
-            .execute(conn)?;
-        diesel::insert_into(template_versions::table)
-            .values((
-                template_versions::template_id.eq(template.id.0),
-                template_versions::version.eq(version),
-                template_versions::subject.eq(&template.subject),
-                template_versions::content.eq(&template.content),
-                template_versions::has_unsubscribe_link.eq(template.has_unsubscribe_link),
-                template_versions::created_at.eq(now),
-                template_versions::created_by.eq(created_by),
-            ))
-            .execute(conn)?;
-        Ok(version)
-    })
 }

@@ -1,7 +1,10 @@
 //! `key`: API keys of a service.
 
 use clap::{Args, Subcommand, builder::PossibleValuesParser, builder::TypedValueParser};
-use db::{Db, api_key::KeyRow};
+use db::{
+    Db,
+    api_key::{KeyRow, NewKey},
+};
 use domain::{
     clock::Clock,
     id::{ApiKeyId, ServiceId},
@@ -83,10 +86,13 @@ async fn create(Create { service, name, key_type }: Create) -> Result<(), Error>
     let now = Clock::System.now();
     let (id, secret) = (ApiKeyId::new(now), Uuid::new_v4());
     let whole = key_text::whole(&name, service, &secret.to_string());
-    db.run("key.create", move |conn| {
-        db::api_key::create(conn, &keyring, (id, service, key_type), &name, secret, now)
-    })
-    .await?;
+    let created = db.run("key.create", move |conn| {
+        let new = NewKey { id, service_id: service, key_type, name: &name, secret, created_by: None };
+        db::api_key::create(conn, &keyring, &new, now)
+    });
+    if !created.await? {
+        return Err(Error::No("a live key of this service was given this name just now".into()));
+    }
     eprintln!("created the {key_type} key {id}; it is shown this once:");
     say(&whole)
 }
@@ -94,7 +100,7 @@ async fn create(Create { service, name, key_type }: Create) -> Result<(), Error>
 async fn revoke(Revoke { id }: Revoke) -> Result<(), Error> {
     let db = database::open(&database::settings()?.database).await?;
     let now = Clock::System.now();
-    if !db.run("key.revoke", move |conn| db::api_key::revoke(conn, id, now)).await? {
+    if !db.run("key.revoke", move |conn| db::api_key::revoke(conn, id, None, now)).await? {
         return Err(Error::No(format!("no live key has the id {id}: it is unknown, or revoked already")));
     }
     say(&format!("revoked {id}; running APIs notice within a few seconds"))

@@ -6,7 +6,7 @@ use std::time::Duration;
 use clap::Args;
 use db::{
     Db,
-    api_key::KeyRow,
+    api_key::{KeyRow, NewKey},
     sealing::Keyring,
     service::{Limits, Permission, ReplyTo, Service, SmsSender},
     template::Template,
@@ -176,8 +176,15 @@ async fn create_keys(db: &Db, keyring: Keyring) -> Result<Keys, Error> {
         .run("seed.keys", move |conn| {
             let rows = db::api_key::list(conn, SERVICE)?;
             for key_type in KeyType::ALL.iter().copied().filter(|key_type| live(&rows, *key_type).is_none()) {
-                let key = (ApiKeyId::new(now), SERVICE, key_type);
-                db::api_key::create(conn, &keyring, key, &key_name(key_type), Uuid::new_v4(), now)?;
+                let new = NewKey {
+                    id: ApiKeyId::new(now),
+                    service_id: SERVICE,
+                    key_type,
+                    name: &key_name(key_type),
+                    secret: Uuid::new_v4(),
+                    created_by: None,
+                };
+                db::api_key::create(conn, &keyring, &new, now)?;
             }
             let rows = db::api_key::list(conn, SERVICE)?;
             let secrets = db::api_key::visible(conn, &keyring, SERVICE, now)?;

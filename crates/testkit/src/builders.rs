@@ -2,6 +2,7 @@
 
 use chrono::{DateTime, Utc};
 use db::{
+    api_key::NewKey,
     intake::{NewNotification, Request},
     limit::{Daily, Measure},
     sealing::Keyring,
@@ -69,8 +70,9 @@ pub fn sample(conn: &mut PgConnection, now: DateTime<Utc>) -> Sample {
     let keys = [KeyType::Normal, KeyType::Team, KeyType::Test]
         .map(|key_type| (ApiKeyId::new(now), key_type, Uuid::new_v4()));
     for (key, key_type, secret) in keys {
-        db::api_key::create(conn, &keyring(), (key, id, key_type), key_type.as_str(), secret, now)
-            .expect("a key can be stored");
+        let name = key_type.as_str();
+        let new = NewKey { id: key, service_id: id, key_type, name, secret, created_by: None };
+        db::api_key::create(conn, &keyring(), &new, now).expect("a key can be stored");
     }
     let template = |channel, subject: Option<&str>, content: &str| Template {
         id: TemplateId::new(now),

@@ -1,6 +1,7 @@
 //! Every refusal of the contract's tables, end to end, each under its letter. How one key judges a token is tested beside
 //! the code.
 
+use db::api_key::NewKey;
 use domain::{id::ApiKeyId, status::KeyType};
 use jsonwebtoken::{Algorithm, EncodingKey, Header, encode};
 use serde_json::{Value, json};
@@ -132,7 +133,7 @@ async fn k_any_other_verification_error() {
 #[tokio::test]
 async fn l_revoked_key() {
     let stage = Stage::new();
-    db::api_key::revoke(&mut stage.connect(), stage.sample.keys[0].0, now()).unwrap();
+    db::api_key::revoke(&mut stage.connect(), stage.sample.keys[0].0, None, now()).unwrap();
     let expected = auth_error(403, "Invalid token: API key revoked");
     assert_eq!(with_token(&stage, &stage.token(KeyType::Normal)).await, expected);
     assert_eq!(with_token(&stage, &stage.token(KeyType::Team)).await.0, 200, "the others go on");
@@ -143,7 +144,7 @@ async fn l_a_revocation_bites_within_seconds() {
     let stage = Stage::new();
     let token = stage.token(KeyType::Normal);
     assert_eq!(with_token(&stage, &token).await.0, 200);
-    db::api_key::revoke(&mut stage.connect(), stage.sample.keys[0].0, now()).unwrap();
+    db::api_key::revoke(&mut stage.connect(), stage.sample.keys[0].0, None, now()).unwrap();
     let revoked = auth_error(403, "Invalid token: API key revoked");
     testkit::eventually(LIMIT, "the key is refused", async || {
         (with_token(&stage, &token).await == revoked).then_some(())
@@ -227,8 +228,15 @@ async fn any_spelling_of_the_service_id_will_do() {
 async fn a_service_may_have_many_keys_and_each_opens() {
     let stage = Stage::new();
     let (secret, keyring) = (Uuid::new_v4(), testkit::keyring());
-    let key = (ApiKeyId::new(now()), stage.service_id(), KeyType::Normal);
-    db::api_key::create(&mut stage.connect(), &keyring, key, "second", secret, now()).unwrap();
+    let new = NewKey {
+        id: ApiKeyId::new(now()),
+        service_id: stage.service_id(),
+        key_type: KeyType::Normal,
+        name: "second",
+        secret,
+        created_by: None,
+    };
+    assert!(db::api_key::create(&mut stage.connect(), &keyring, &new, now()).unwrap());
     for secret in [secret, stage.secret(KeyType::Normal), stage.secret(KeyType::Test)] {
         let token = token(&stage.service_id().to_string(), &secret.to_string());
         assert_eq!(with_token(&stage, &token).await.0, 200);

@@ -48,8 +48,8 @@ fn revoked_keys_stay_visible_for_a_week() {
     };
     let sample = testkit::sample(&mut conn, at(1, 0));
     let (service, revoked) = (sample.service.id, sample.keys[1].0);
-    assert!(db::api_key::revoke(&mut conn, sample.keys[1].0, at(10, 15)).unwrap());
-    assert!(!db::api_key::revoke(&mut conn, sample.keys[1].0, at(10, 16)).unwrap(), "once");
+    assert!(db::api_key::revoke(&mut conn, sample.keys[1].0, None, at(10, 15)).unwrap());
+    assert!(!db::api_key::revoke(&mut conn, sample.keys[1].0, None, at(10, 16)).unwrap(), "once");
     let mut visible = |now| {
         let keys = db::api_key::visible(&mut conn, &keyring(), service, now).unwrap();
         keys.iter().any(|key| key.id == revoked && key.revoked)
