@@ -10,6 +10,8 @@
 //! - **`notifications`** are messages to one person each: what was asked, and where it stands. Partitioned by day. The
 //!   personalisation is sealed; the content is rendered from the template version when it is needed, and stored nowhere.
 //! - **`due`** says what is to be done, by when, and who is at it ([`due`] is the heart of the house).
+//! - **`statistics`** and **`statistics_deltas`** are the figures, kept by triggers (`figures` adds both); **`uncommon_statuses`**
+//!   lists the notifications whose status few have.
 //! - **`attempts`** say what each call of a provider came to, **`receipts`** what providers said afterwards.
 //! - **`unsubscribe_requests`** are what recipients asked of a service with the link of an e-mail; the address is sealed.
 //! - **`documents`** are files sent by e-mail, each sealed with a key that is only in its link.

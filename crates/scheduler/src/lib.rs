@@ -4,6 +4,7 @@
 //! others wait for it to go away. Nothing here is needed for correctness twice: every task may be cut off and run again.
 
 mod config;
+pub mod fold_statistics;
 mod leader;
 pub mod partition_upkeep;
 pub mod release_due;

@@ -5,7 +5,7 @@ use std::time::Duration;
 use tokio::time::{Instant, MissedTickBehavior};
 use tokio_util::sync::CancellationToken;
 
-use crate::{Scheduler, partition_upkeep, release_due, retain, time_out};
+use crate::{Scheduler, fold_statistics, partition_upkeep, release_due, retain, time_out};
 
 /// Runs every task at its pace until `stop`. A task that fails is logged and runs again at its next turn; a slow one skips
 /// turns instead of catching up, and holds up nobody else.
@@ -15,6 +15,7 @@ pub async fn run_all(scheduler: &Scheduler, stop: &CancellationToken) {
     tokio::join!(
         // name              every                   what
         every("partition_upkeep", HOUR, stop, async || partition_upkeep::run(scheduler).await),
+        every("fold_statistics", FOLD_EVERY, stop, async || fold_statistics::run(scheduler).await),
         every("retain", HOUR, stop, async || retain::run(scheduler).await),
         every("release_due", config.release_every, stop, async || release_due::run(scheduler).await),
         every("time_out", config.time_out_every, stop, async || time_out::run(
@@ -26,6 +27,8 @@ pub async fn run_all(scheduler: &Scheduler, stop: &CancellationToken) {
 }
 
 const HOUR: Duration = Duration::from_secs(3600);
+/// A second of full speed is some hundred deltas, which readers of figures add up.
+const FOLD_EVERY: Duration = Duration::from_secs(2);
 
 async fn every(
     name: &'static str,

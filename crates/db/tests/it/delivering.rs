@@ -74,6 +74,7 @@ impl Bench {
     fn balanced(&mut self) {
         let audit = db::audit::audit(&mut self.conn).unwrap();
         assert!(audit.is_balanced(), "{audit:?}");
+        assert_eq!(db::statistics::differences(&mut self.conn).unwrap(), 0, "figures equal a recount");
     }
 }
 

@@ -11,4 +11,5 @@ mod reading;
 mod receipts;
 mod received_texts;
 mod schema;
+mod statistics;
 mod unsubscribing;

@@ -1,0 +1,56 @@
+//! Figures: how many notifications there are, by day in London, template, type of key, status and provider.
+//!
+//! They are kept by triggers on `notifications` (migration `statistics` tells how), so no function here is on the way of a
+//! notification. Readers ask the view `figures`, which adds what is folded to what is not yet.
+
+use diesel::{PgConnection, QueryResult, RunQueryDsl, sql_types as sql};
+
+use crate::statement::statement;
+
+statement! {
+    Fold {} -> (sql::BigInt),
+    "WITH folded AS (DELETE FROM statistics_deltas RETURNING *),
+     sums AS (
+       SELECT service_id, day, template_id, channel, key_type, status, provider, sum(count) AS count,
+         sum(billable_units) AS billable_units, max(last_created_at) AS last_created_at
+       FROM folded GROUP BY 1, 2, 3, 4, 5, 6, 7),
+     added AS (
+       INSERT INTO statistics AS s SELECT * FROM sums
+       ON CONFLICT (service_id, day, template_id, channel, key_type, status, provider) DO UPDATE SET
+         count = s.count + EXCLUDED.count, billable_units = s.billable_units + EXCLUDED.billable_units,
+         last_created_at = greatest(s.last_created_at, EXCLUDED.last_created_at))
+     SELECT count(*) FROM folded"
+}
+
+/// Folds the deltas into the sums, and says how many there were. Readers see either all of them or none folded.
+///
+/// # Errors
+/// When the statement fails; then nothing is folded.
+pub fn fold(conn: &mut PgConnection) -> QueryResult<i64> {
+    let fold = Fold { _binds: std::marker::PhantomData };
+    fold.get_result::<(i64,)>(conn).map(|(deltas,)| deltas)
+}
+
+statement! {
+    Differences {} -> (sql::BigInt),
+    "WITH counted AS (
+       SELECT service_id, (created_at AT TIME ZONE 'Europe/London')::date AS day, template_id, channel, key_type, status,
+         sent_by AS provider, count(*) AS count, sum(billable_units) AS billable_units
+       FROM notifications GROUP BY 1, 2, 3, 4, 5, 6, 7),
+     kept AS (
+       SELECT service_id, day, template_id, channel, key_type, status, provider, sum(count) AS count,
+         sum(billable_units) AS billable_units
+       FROM figures GROUP BY 1, 2, 3, 4, 5, 6, 7 HAVING sum(count) <> 0 OR sum(billable_units) <> 0)
+     SELECT (SELECT count(*) FROM (TABLE counted EXCEPT TABLE kept) AS missing)
+       + (SELECT count(*) FROM (TABLE kept EXCEPT TABLE counted) AS surplus)"
+}
+
+/// In how many figures the kept ones differ from a slow recount of the rows, in one snapshot. None, unless partitions were
+/// dropped: figures outlive rows.
+///
+/// # Errors
+/// When the query fails.
+pub fn differences(conn: &mut PgConnection) -> QueryResult<i64> {
+    let differences = Differences { _binds: std::marker::PhantomData };
+    differences.get_result::<(i64,)>(conn).map(|(differences,)| differences)
+}
