@@ -5,6 +5,7 @@
 //! - **`services`** send. They have **`service_permissions`**, **`api_keys`** (secret sealed), **`sms_senders`**,
 //!   **`reply_to_addresses`**, and **`templates`**, whose **`template_versions`** never change.
 //! - **`users`** are people; as **`service_users`** they may be reached in trial mode, and so may the **`guest_list`**.
+//! - **`service_details`** are facts of a service that no message depends on.
 //! - **`history`** is who changed services, keys and providers, and what they were from then on.
 //! - **`service_usage`** is what a service has used of its limits, **`idempotency`** which requests it made before.
 //! - **`notifications`** are messages to one person each: what was asked, and where it stands. Partitioned by day. The
@@ -16,8 +17,10 @@
 //! - **`unsubscribe_requests`** are what recipients asked of a service with the link of an e-mail; the address is sealed.
 //! - **`documents`** are files sent by e-mail, each sealed with a key that is only in its link.
 //! - **`inbound_numbers`** are what people can text services at, **`received_texts`** what they wrote: once each, the content
-//!   sealed, forgotten after a week.
+//!   sealed, forgotten after a week, or when the service's **`data_retention`** says.
+//! - **`callbacks`** say where a service wants to be told of what happens; the token is sealed.
 //! - **`sms_rates`** say what a text costs.
+//! - **`providers`** are the companies that carry messages: who takes part at present, and with what weight.
 //!
 //! A `created` notification has a row in `due`, committed with it; whatever ends the one ends the other in one transaction.
 //! [`audit`] counts that this is so.
@@ -27,6 +30,7 @@
 pub mod advisory_lock;
 pub mod api_key;
 pub mod audit;
+pub mod callback;
 pub mod delivery;
 pub mod document;
 pub mod due;
@@ -36,19 +40,24 @@ pub mod guest_list;
 mod handful;
 pub mod history;
 pub mod idempotency;
+pub mod inbound_number;
 pub mod intake;
 pub mod limit;
+pub mod log;
 pub mod migrations;
 pub mod notification;
 pub mod partition;
 mod pg_enum;
 mod pool;
+pub mod provider_details;
 pub mod receipt;
 pub mod received_text;
+pub mod retention;
 pub mod schema;
 pub mod sealing;
 pub mod sender;
 pub mod service;
+pub mod service_details;
 mod statement;
 pub mod statistics;
 pub mod story;

@@ -38,6 +38,7 @@ diesel::table! {
         letter_message_limit -> Integer,
         international_sms_message_limit -> Integer,
         contact_link -> Nullable<Text>,
+        normalised_name -> Text,
     }
 }
 
@@ -48,6 +49,7 @@ diesel::table! {
         email_address -> Text,
         mobile_number -> Nullable<Text>,
         created_at -> Timestamptz,
+        platform_admin -> Bool,
     }
 }
 
@@ -55,6 +57,31 @@ diesel::table! {
     service_users (service_id, user_id) {
         service_id -> Uuid,
         user_id -> Uuid,
+        permissions -> Array<Text>,
+    }
+}
+
+diesel::table! {
+    service_details (service_id) {
+        service_id -> Uuid,
+        notes -> Nullable<Text>,
+        billing_contact_email_addresses -> Nullable<Text>,
+        billing_contact_names -> Nullable<Text>,
+        billing_reference -> Nullable<Text>,
+        purchase_order_number -> Nullable<Text>,
+        consent_to_research -> Nullable<Bool>,
+        count_as_live -> Bool,
+        go_live_at -> Nullable<Timestamptz>,
+        go_live_user -> Nullable<Uuid>,
+        has_active_go_live_request -> Bool,
+        confirmed_unique -> Bool,
+        confirmed_email_sender_name -> Nullable<Bool>,
+        organisation_type -> Nullable<Text>,
+        volume_sms -> Nullable<Integer>,
+        volume_email -> Nullable<Integer>,
+        volume_letter -> Nullable<Integer>,
+        created_by -> Nullable<Uuid>,
+        updated_at -> Nullable<Timestamptz>,
     }
 }
 
@@ -268,6 +295,24 @@ diesel::table! {
     }
 }
 
+diesel::table! {
+    use diesel::sql_types::*;
+    use super::sql_types::{Channel, Provider};
+
+    providers (id) {
+        id -> Uuid,
+        identifier -> Provider,
+        display_name -> Text,
+        channel -> Channel,
+        priority -> SmallInt,
+        active -> Bool,
+        supports_international -> Bool,
+        reason -> Nullable<Text>,
+        created_by -> Nullable<Uuid>,
+        updated_at -> Nullable<Timestamptz>,
+    }
+}
+
 diesel::joinable!(inbound_numbers -> services (service_id));
 diesel::joinable!(data_retention -> services (service_id));
 diesel::table! {
@@ -286,9 +331,11 @@ diesel::table! {
 
 diesel::joinable!(template_versions -> templates (template_id));
 diesel::joinable!(service_users -> users (user_id));
+diesel::joinable!(service_details -> services (service_id));
 diesel::joinable!(templates -> services (service_id));
 diesel::allow_tables_to_appear_in_same_query!(services, templates, template_versions);
 diesel::allow_tables_to_appear_in_same_query!(service_users, users);
+diesel::allow_tables_to_appear_in_same_query!(service_details, service_users, services);
 diesel::allow_tables_to_appear_in_same_query!(inbound_numbers, services);
-diesel::allow_tables_to_appear_in_same_query!(data_retention, services);
+diesel::allow_tables_to_appear_in_same_query!(data_retention, received_texts, services);
 diesel::allow_tables_to_appear_in_same_query!(inbound_numbers, service_permissions);

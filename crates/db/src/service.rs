@@ -6,6 +6,7 @@ use diesel::{
 };
 use domain::{
     id::{ReplyToId, ServiceId, SmsSenderId},
+    sender_name::email_local_part,
     status::{Channel, UnknownWord},
 };
 use uuid::Uuid;
@@ -226,9 +227,11 @@ pub fn find(conn: &mut PgConnection, id: ServiceId) -> QueryResult<Option<Servic
 /// # Errors
 /// When a query fails; then nothing is written.
 pub fn put(conn: &mut PgConnection, service: &Service, now: DateTime<Utc>) -> QueryResult<()> {
+    let normalised_name = email_local_part(&service.name);
     conn.transaction(|conn| {
         let row = (
             services::name.eq(&service.name),
+            services::normalised_name.eq(&normalised_name),
             services::active.eq(service.active),
             services::restricted.eq(service.restricted),
             services::prefix_sms.eq(service.prefix_sms),
@@ -246,7 +249,7 @@ pub fn put(conn: &mut PgConnection, service: &Service, now: DateTime<Utc>) -> Qu
             .do_update()
             .set(row)
             .execute(conn)?;
-        put_permissions(conn, service)?;
+        put_permissions(conn, service.id, &service.permissions)?;
         let guests = service.guest_list.iter().map(|(channel, recipient)| Guest {
             channel: *channel,
             recipient: recipient.clone(),
@@ -275,14 +278,30 @@ pub fn lock(conn: &mut PgConnection, id: ServiceId) -> QueryResult<bool> {
     Ok(held.optional()?.is_some())
 }
 
-fn put_permissions(conn: &mut PgConnection, service: &Service) -> QueryResult<()> {
+/// These, and no others.
+pub(crate) fn put_permissions(
+    conn: &mut PgConnection,
+    id: ServiceId,
+    permissions: &[Permission],
+) -> QueryResult<()> {
     use service_permissions::{permission, service_id, table};
-    let row = |p: &Permission| (service_id.eq(service.id.0), permission.eq(PgPermission(*p)));
-    diesel::delete(table.filter(service_id.eq(service.id.0))).execute(conn)?;
-    diesel::insert_into(table)
-        .values(service.permissions.iter().map(row).collect::<Vec<_>>())
-        .execute(conn)?;
+    let row = |p: &Permission| (service_id.eq(id.0), permission.eq(PgPermission(*p)));
+    diesel::delete(table.filter(service_id.eq(id.0))).execute(conn)?;
+    diesel::insert_into(table).values(permissions.iter().map(row).collect::<Vec<_>>()).execute(conn)?;
     Ok(())
+}
+
+/// What a query finds of a service; None: there is no such service.
+///
+/// # Errors
+/// When a query fails.
+pub fn of<T>(
+    conn: &mut PgConnection,
+    id: ServiceId,
+    query: impl FnOnce(&mut PgConnection) -> QueryResult<T>,
+) -> QueryResult<Option<T>> {
+    let known = services::table.find(id.0).select(services::id).first::<Uuid>(conn).optional()?;
+    known.map(|_| query(conn)).transpose()
 }
 
 /// What a fragment of a UK text costs over time: pounds, from a moment on, oldest first.

@@ -88,7 +88,7 @@ fn schema_rs_equals_the_database() {
                 "SELECT column_name || ' -> ' || CASE is_nullable WHEN 'YES' THEN 'Nullable<' ELSE '' END ||
                    CASE udt_name WHEN 'uuid' THEN 'Uuid' WHEN 'text' THEN 'Text' WHEN 'bool' THEN 'Bool'
                      WHEN 'timestamptz' THEN 'Timestamptz' WHEN 'bytea' THEN 'Bytea' WHEN 'int4' THEN 'Integer'
-                     WHEN 'int2' THEN 'SmallInt' WHEN 'float8' THEN 'Double'
+                     WHEN 'int2' THEN 'SmallInt' WHEN 'float8' THEN 'Double' WHEN '_text' THEN 'Array<Text>'
                      ELSE replace(initcap(udt_name), '_', '') END ||
                    CASE is_nullable WHEN 'YES' THEN '>' ELSE '' END AS word
                  FROM information_schema.columns WHERE table_name = '{name}' ORDER BY ordinal_position"
