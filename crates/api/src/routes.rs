@@ -41,7 +41,7 @@ pub(crate) fn table(config: &mut ServiceConfig) {
         .service(at("/notifications", READ).route(get().to(v1::notifications::list)))
         .service(at("/notifications/sms", WRITE).route(post().to(v1::send::sms)))
         .service(at("/notifications/email", WRITE).route(post().to(v1::send::email)))
-        .service(at(V1_NOTIFICATION, READ).route(get().to(v1::notifications::one)).route(post().to(unknown_url)))
+        .service(at(&format!("/notifications/{{id:{UUID}}}"), READ).route(get().to(v1::notifications::one)).route(post().to(unknown_url)))
         .service(at("/unsubscribe/{id}/{token}", BOTH).route(get().to(unsubscribe::ask)).route(post().to(unsubscribe::unsubscribe)))
         .configure(documents::table)
         .configure(internal::table)
@@ -55,16 +55,15 @@ pub(crate) fn table(config: &mut ServiceConfig) {
         .default_service(web::to(unknown_url));
 }
 
-/// Nothing but a UUID as it is usually written: whatever else stands there is another URL, or none.
-const V1_NOTIFICATION: &str =
-    "/notifications/{id:[0-9A-Fa-f]{8}-[0-9A-Fa-f]{4}-[0-9A-Fa-f]{4}-[0-9A-Fa-f]{4}-[0-9A-Fa-f]{12}}";
+/// An id in a path where other words may stand: a UUID as it is usually written. Whatever else does is another URL, or none.
+pub(crate) const UUID: &str = "[0-9A-Fa-f]{8}-[0-9A-Fa-f]{4}-[0-9A-Fa-f]{4}-[0-9A-Fa-f]{4}-[0-9A-Fa-f]{12}";
 
-const READ: &str = "GET, HEAD";
-const WRITE: &str = "POST";
-const BOTH: &str = "GET, HEAD, POST";
+pub(crate) const READ: &str = "GET, HEAD";
+pub(crate) const WRITE: &str = "POST";
+pub(crate) const BOTH: &str = "GET, HEAD, POST";
 
 /// A URL, and the methods that whoever uses another one is told of.
-fn at(path: &str, methods: &'static str) -> Resource {
+pub(crate) fn at(path: &str, methods: &'static str) -> Resource {
     let wrong_method = move || ready(Err::<HttpResponse, PlainError>(Problem::WrongMethod(methods).into()));
     web::resource(path).default_service(web::to(wrong_method))
 }

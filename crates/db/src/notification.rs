@@ -33,10 +33,15 @@ pub struct StoredNotification {
     pub template_id: TemplateId,
     pub template_version: i32,
     pub recipient: String,
+    pub normalised_recipient: String,
     /// Sealed for the notification's id.
     pub personalisation: Option<Vec<u8>>,
     pub client_reference: Option<String>,
+    /// The sender of a text, or the address that answers to an e-mail go to.
+    pub sender: Option<String>,
     pub unsubscribe_url: Option<String>,
+    pub international: bool,
+    pub phone_prefix: Option<String>,
     pub rate_multiplier: i16,
     pub status: Status,
     pub created_at: DateTime<Utc>,
@@ -59,7 +64,7 @@ impl std::fmt::Debug for StoredNotification {
 
 #[derive(Queryable, Selectable)]
 #[diesel(table_name = notifications, check_for_backend(diesel::pg::Pg))]
-struct Row {
+pub(crate) struct Row {
     id: Uuid,
     service_id: Uuid,
     channel: PgChannel,
@@ -69,9 +74,13 @@ struct Row {
     template_id: Uuid,
     template_version: i32,
     recipient: String,
+    normalised_recipient: String,
     personalisation: Option<Vec<u8>>,
     client_reference: Option<String>,
+    sender: Option<String>,
     unsubscribe_url: Option<String>,
+    international: bool,
+    phone_prefix: Option<String>,
     rate_multiplier: i16,
     status: PgStatus,
     created_at: DateTime<Utc>,
@@ -94,9 +103,13 @@ impl From<Row> for StoredNotification {
             template_id: row.template_id.into(),
             template_version: row.template_version,
             recipient: row.recipient,
+            normalised_recipient: row.normalised_recipient,
             personalisation: row.personalisation,
             client_reference: row.client_reference,
+            sender: row.sender,
             unsubscribe_url: row.unsubscribe_url,
+            international: row.international,
+            phone_prefix: row.phone_prefix,
             rate_multiplier: row.rate_multiplier,
             status: row.status.0,
             created_at: row.created_at,

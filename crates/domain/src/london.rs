@@ -1,13 +1,19 @@
 //! Days as people in the United Kingdom know them: from midnight to midnight in London. Figures and reports go by them; limits
 //! go by days of UTC.
 
-use chrono::{DateTime, Days, NaiveDate, NaiveTime, TimeZone, Utc};
+use chrono::{DateTime, Days, NaiveDate, NaiveDateTime, NaiveTime, TimeZone, Utc};
 use chrono_tz::Europe::London;
 
 /// The day in London at a moment.
 #[must_use]
 pub fn day(time: DateTime<Utc>) -> NaiveDate {
     time.with_timezone(&London).date_naive()
+}
+
+/// What clocks in London show at a moment.
+#[must_use]
+pub fn local(time: DateTime<Utc>) -> NaiveDateTime {
+    time.with_timezone(&London).naive_local()
 }
 
 /// When a day begins in London.

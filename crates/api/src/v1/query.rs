@@ -92,10 +92,13 @@ impl ListQuery {
 #[schema(as = v1::Links)]
 pub(super) struct Links {
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     prev: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     next: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     last: Option<String>,
 }
 
@@ -123,7 +126,7 @@ fn first_day(days: i64, now: DateTime<Utc>) -> Option<DateTime<Utc>> {
 }
 
 /// A number of any length, as Python reads one; what is beyond ours is as good as the last of ours.
-fn integer(text: &str) -> Result<i64, &'static str> {
+pub(crate) fn integer(text: &str) -> Result<i64, &'static str> {
     let text = text.trim();
     let digits = text.strip_prefix(['+', '-']).unwrap_or(text);
     if digits.is_empty() || !digits.bytes().all(|byte| byte.is_ascii_digit()) {
@@ -132,7 +135,7 @@ fn integer(text: &str) -> Result<i64, &'static str> {
     Ok(text.parse().unwrap_or(if text.starts_with('-') { i64::MIN } else { i64::MAX }))
 }
 
-fn positive(text: &str) -> Result<i64, &'static str> {
+pub(crate) fn positive(text: &str) -> Result<i64, &'static str> {
     let number = integer(text)?;
     if number < 1 { Err("Not a positive integer") } else { Ok(number) }
 }

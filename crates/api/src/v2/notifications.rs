@@ -8,6 +8,7 @@ use std::collections::HashMap;
 use actix_web::{HttpRequest, HttpResponse, web::Data};
 use chrono::{DateTime, Utc};
 use db::{
+    log::{self, Person},
     notification::{self, StoredNotification},
     template::{self, VersionText},
 };
@@ -19,6 +20,7 @@ use domain::{
 };
 use serde::Serialize;
 use utoipa::ToSchema;
+use uuid::Uuid;
 
 use self::query::{Filters, ListQuery};
 use super::{Links, root, schema::NOT_A_UUID, timestamp};
@@ -33,6 +35,13 @@ use crate::{
 pub(crate) const PAGE: i64 = 250;
 
 type Texts = HashMap<(TemplateId, i32), VersionText>;
+
+/// What notifications are shown with: the texts of their templates, and who sent them, if people did.
+#[derive(Default)]
+struct Shows {
+    texts: Texts,
+    people: HashMap<Uuid, Person>,
+}
 
 /// A notification as it is now.
 #[derive(Serialize, ToSchema)]
@@ -64,7 +73,8 @@ struct Shown {
     subject: Option<String>,
     #[schema(format = DateTime)]
     created_at: String,
-    created_by_name: (),
+    /// Who sent it, if a person at the front end did.
+    created_by_name: Option<String>,
     /// When it was handed to a provider.
     #[schema(format = DateTime)]
     sent_at: Option<String>,
@@ -107,12 +117,12 @@ struct Page {
 #[utoipa::path(
     get, path = "/v2/notifications/{id}", tag = openapi::NOTIFICATIONS, operation_id = "getNotification",
     summary = "One notification", description = "Whichever type of key it was sent with.",
-    params(("id" = Uuid, Path, description = "As the answer to sending it said.", example = "019a2f3c-9d41-7a10-8c55-2f6b1e0d9a11")),
+    params(request::NotificationId),
     responses((status = 200, description = "The notification.", body = Shown), refusal::ReadNotification),
 )]
 pub(crate) async fn one(request: HttpRequest, app: Data<App>) -> Result<HttpResponse, V2Error> {
-    let (found, texts) = of_caller(&app, &request).await?;
-    let shown = show(&app, &root(&request), vec![found], &texts).await?;
+    let (found, shows) = of_caller(&app, &request).await?;
+    let shown = show(&app, &root(&request), vec![found], &shows).await?;
     Ok(HttpResponse::Ok().json(shown.first()))
 }
 
@@ -120,7 +130,7 @@ pub(crate) async fn one(request: HttpRequest, app: Data<App>) -> Result<HttpResp
 #[utoipa::path(
     get, path = "/v2/notifications/{id}/pdf", tag = openapi::NOTIFICATIONS, operation_id = "getPdf",
     summary = "The PDF of a letter", description = "Letters are not carried yet, and nothing else has one.",
-    params(("id" = Uuid, Path, description = "The notification.", example = "019a2f3c-9d41-7a10-8c55-2f6b1e0d9a11")),
+    params(request::NotificationId),
     responses(refusal::ReadPdf),
 )]
 pub(crate) async fn pdf(request: HttpRequest, app: Data<App>) -> Result<HttpResponse, V2Error> {
@@ -129,7 +139,7 @@ pub(crate) async fn pdf(request: HttpRequest, app: Data<App>) -> Result<HttpResp
 }
 
 /// The notification that the URL names, whatever key it was made with, and what it is rendered from.
-async fn of_caller(app: &App, request: &HttpRequest) -> Result<(StoredNotification, Texts), Problem> {
+async fn of_caller(app: &App, request: &HttpRequest) -> Result<(StoredNotification, Shows), Problem> {
     let service = auth::service(app, request).await?.service_id();
     let id = request.match_info().get("id").and_then(|id| id.parse::<NotificationId>().ok());
     let id = id.ok_or_else(|| Problem::Validation(vec![format!("notification_id {NOT_A_UUID}")]))?;
@@ -138,7 +148,8 @@ async fn of_caller(app: &App, request: &HttpRequest) -> Result<(StoredNotificati
             return Ok(None);
         };
         let texts = template::texts(conn, &versions(std::slice::from_ref(&found)))?;
-        Ok(Some((found, texts)))
+        let people = log::people(conn, found.created_by.into_iter())?;
+        Ok(Some((found, Shows { texts, people })))
     });
     found.await?.ok_or(Problem::NoResult)
 }
@@ -154,14 +165,15 @@ pub(crate) async fn list(request: HttpRequest, app: Data<App>) -> Result<HttpRes
     let caller = auth::service(&app, &request).await?;
     let query = ListQuery::read(request.query_string())?;
     let (service, key_type) = (caller.service_id(), caller.key_type);
-    let (found, texts) = match query.filters() {
+    let (found, shows) = match query.filters() {
         Filters::MatchNothing => Default::default(),
         Filters::Some(filter) => {
             app.db
                 .run("notification.list", move |conn| {
                     let found = notification::list(conn, service, key_type, &filter, PAGE)?;
                     let texts = template::texts(conn, &versions(&found))?;
-                    Ok((found, texts))
+                    let people = log::people(conn, found.iter().filter_map(|n| n.created_by))?;
+                    Ok((found, Shows { texts, people }))
                 })
                 .await?
         }
@@ -169,7 +181,7 @@ pub(crate) async fn list(request: HttpRequest, app: Data<App>) -> Result<HttpRes
     let url = format!("{}/v2/notifications", root(&request));
     let links =
         Links { current: query.current(&url), next: found.last().map(|oldest| query.next(&url, oldest.id)) };
-    let notifications = show(&app, &root(&request), found, &texts).await?;
+    let notifications = show(&app, &root(&request), found, &shows).await?;
     Ok(HttpResponse::Ok().json(Page { notifications, links }))
 }
 
@@ -177,24 +189,26 @@ async fn show(
     app: &App,
     root: &str,
     found: Vec<StoredNotification>,
-    texts: &Texts,
+    shows: &Shows,
 ) -> Result<Vec<Shown>, Problem> {
     let rates = if found.iter().any(|n| n.channel == Channel::Sms) {
         app.lookup.sms_rates().await?
     } else {
         [].into()
     };
-    Ok(found.into_iter().map(|n| shown(app, root, n, texts, &rates)).collect())
+    Ok(found.into_iter().map(|n| shown(app, root, n, shows, &rates)).collect())
 }
 
 fn shown(
     app: &App,
     root: &str,
     stored: StoredNotification,
-    texts: &Texts,
+    shows: &Shows,
     rates: &[(DateTime<Utc>, f64)],
 ) -> Shown {
-    let (body, subject) = rendered(app, &stored, texts);
+    let (body, subject) = rendered(app, &stored, &shows.texts);
+    let created_by = stored.created_by.and_then(|id| shows.people.get(&id));
+    let created_by_name = created_by.map(|person| person.name.clone());
     let (phone_number, email_address) = match stored.channel {
         Channel::Sms => (Some(stored.recipient), None),
         Channel::Email => (None, Some(stored.recipient)),
@@ -233,7 +247,7 @@ fn shown(
         body,
         subject,
         created_at: timestamp(stored.created_at),
-        created_by_name: (),
+        created_by_name,
         sent_at: stored.sent_at.map(timestamp),
         completed_at: stored.updated_at.filter(|_| stored.status.is_completed()).map(timestamp),
         scheduled_for: (),

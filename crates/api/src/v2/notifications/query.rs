@@ -121,7 +121,7 @@ fn none_of(words: &[&str], name: &str, values: &[String]) -> Vec<String> {
 }
 
 /// The statuses of ours that a word stands for.
-fn meant(word: &str) -> Vec<Status> {
+pub(crate) fn meant(word: &str) -> Vec<Status> {
     match word {
         "failed" => vec![Status::TechnicalFailure, Status::TemporaryFailure, Status::PermanentFailure],
         "accepted" => vec![Status::Created, Status::Sending],
