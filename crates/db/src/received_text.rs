@@ -1,23 +1,24 @@
-//! Texts that people send to services, and the numbers that they send them to.
+//! Texts that people send to services.
 //!
 //! A text is stored for the service that has its number at that moment, once however often the provider posts it. Its
 //! content is sealed for its row; the sender's number stays in clear, as recipients of notifications do.
 
 use chrono::{DateTime, Utc};
 use diesel::{
-    BoolExpressionMethods, Connection, ExpressionMethods, JoinOnDsl, NullableExpressionMethods,
-    OptionalExtension, PgConnection, QueryDsl, QueryResult, RunQueryDsl, dsl::exists,
+    BoolExpressionMethods, ExpressionMethods, JoinOnDsl, NullableExpressionMethods, OptionalExtension,
+    PgConnection, QueryDsl, QueryResult, RunQueryDsl,
+    dsl::{count_star, exists, max, not},
 };
 use domain::{
-    id::{InboundNumberId, ReceivedTextId, ServiceId, lowest_v7},
+    id::{ReceivedTextId, ServiceId, lowest_v7},
     received_text::IncomingText,
-    status::ProviderId,
 };
 use uuid::Uuid;
 
 use crate::{
     pg_enum::{PgPermission, PgProvider},
-    schema::{inbound_numbers, received_texts, service_permissions, services},
+    retention::Kept,
+    schema::{data_retention, inbound_numbers, received_texts, service_permissions, services},
     sealing::Keyring,
     service::Permission,
 };
@@ -112,7 +113,6 @@ pub fn list(
     limit: i64,
 ) -> QueryResult<Vec<ReceivedText>> {
     use received_texts as column;
-    type Row = (Uuid, String, String, Vec<u8>, DateTime<Utc>);
     let of_service = || received_texts::table.filter(column::service_id.eq(service.0));
     let mut query = of_service().order(column::id.desc()).limit(limit).into_boxed();
     if let Some(cursor) = older_than {
@@ -122,141 +122,170 @@ pub fn list(
         }
         query = query.filter(column::id.lt(cursor.0));
     }
-    let columns =
-        (column::id, column::notify_number, column::user_number, column::content, column::created_at);
-    let rows: Vec<Row> = query.select(columns).load(conn)?;
-    let opened = |(id, notify_number, user_number, sealed, created_at): Row| ReceivedText {
+    let rows: Vec<Row> = query.select(SHOWN).load(conn)?;
+    Ok(rows.into_iter().map(|row| opened(keyring, row)).collect())
+}
+
+/// What comes in from a moment on; of one person, if a number is given. Newest first.
+///
+/// # Errors
+/// When the query fails.
+pub fn since(
+    conn: &mut PgConnection,
+    keyring: &Keyring,
+    service: ServiceId,
+    since: DateTime<Utc>,
+    user_number: Option<&str>,
+) -> QueryResult<Vec<ReceivedText>> {
+    use received_texts as column;
+    let mut query = received_texts::table
+        .filter(column::service_id.eq(service.0))
+        .filter(column::id.ge(lowest_v7(since)))
+        .order(column::id.desc())
+        .select(SHOWN)
+        .into_boxed();
+    if let Some(number) = user_number {
+        query = query.filter(column::user_number.eq(number));
+    }
+    let rows: Vec<Row> = query.load(conn)?;
+    Ok(rows.into_iter().map(|row| opened(keyring, row)).collect())
+}
+
+/// The newest text of each person who wrote from a moment on, newest first: so many, after so many.
+///
+/// # Errors
+/// When the query fails.
+pub fn newest_of_each(
+    conn: &mut PgConnection,
+    keyring: &Keyring,
+    service: ServiceId,
+    since: DateTime<Utc>,
+    (limit, offset): (i64, i64),
+) -> QueryResult<Vec<ReceivedText>> {
+    use received_texts as column;
+    let newer = diesel::alias!(received_texts as newer);
+    let a_newer_one = newer
+        .filter(newer.field(column::service_id).eq(column::service_id))
+        .filter(newer.field(column::user_number).eq(column::user_number))
+        .filter(newer.field(column::id).gt(column::id));
+    let rows: Vec<Row> = received_texts::table
+        .filter(column::service_id.eq(service.0))
+        .filter(column::id.ge(lowest_v7(since)))
+        .filter(not(exists(a_newer_one)))
+        .order(column::id.desc())
+        .limit(limit)
+        .offset(offset)
+        .select(SHOWN)
+        .load(conn)?;
+    Ok(rows.into_iter().map(|row| opened(keyring, row)).collect())
+}
+
+/// # Errors
+/// When the query fails.
+pub fn find(
+    conn: &mut PgConnection,
+    keyring: &Keyring,
+    service: ServiceId,
+    id: ReceivedTextId,
+) -> QueryResult<Option<ReceivedText>> {
+    let row = received_texts::table.find(id.0).filter(received_texts::service_id.eq(service.0));
+    let row: Option<Row> = row.select(SHOWN).first(conn).optional()?;
+    Ok(row.map(|row| opened(keyring, row)))
+}
+
+/// How many texts came from a moment on, and when the newest did.
+///
+/// # Errors
+/// When the query fails.
+pub fn summary(
+    conn: &mut PgConnection,
+    service: ServiceId,
+    since: DateTime<Utc>,
+) -> QueryResult<(i64, Option<DateTime<Utc>>)> {
+    use received_texts as column;
+    received_texts::table
+        .filter(column::service_id.eq(service.0))
+        .filter(column::id.ge(lowest_v7(since)))
+        .select((count_star(), max(column::created_at)))
+        .first(conn)
+}
+
+/// When the newest text came to a number of the service.
+///
+/// # Errors
+/// When the query fails.
+pub fn newest_to(
+    conn: &mut PgConnection,
+    service: ServiceId,
+    number: &str,
+) -> QueryResult<Option<DateTime<Utc>>> {
+    use received_texts as column;
+    received_texts::table
+        .filter(column::service_id.eq(service.0))
+        .filter(column::notify_number.eq(number))
+        .order(column::id.desc())
+        .select(column::created_at)
+        .first(conn)
+        .optional()
+}
+
+type Row = (Uuid, String, String, Vec<u8>, DateTime<Utc>);
+
+/// The columns of a [`Row`].
+const SHOWN: (
+    received_texts::id,
+    received_texts::notify_number,
+    received_texts::user_number,
+    received_texts::content,
+    received_texts::created_at,
+) = (
+    received_texts::id,
+    received_texts::notify_number,
+    received_texts::user_number,
+    received_texts::content,
+    received_texts::created_at,
+);
+
+fn opened(keyring: &Keyring, (id, notify_number, user_number, sealed, created_at): Row) -> ReceivedText {
+    ReceivedText {
         id: id.into(),
         notify_number,
         user_number,
         content: keyring.open(id, &sealed).ok().and_then(|content| String::from_utf8(content).ok()),
         created_at,
-    };
-    Ok(rows.into_iter().map(opened).collect())
+    }
 }
 
-/// Forgets the oldest texts that came before `before`, at most `page` of them; how many there were.
+/// Every service that has texts, and how many days it wants them kept, if it says so.
 ///
 /// # Errors
 /// When the query fails.
-pub fn forget(conn: &mut PgConnection, before: DateTime<Utc>, page: i64) -> QueryResult<usize> {
-    use received_texts::{id, table};
-    let oldest = table.filter(id.lt(lowest_v7(before))).order(id).limit(page).select(id);
-    let oldest: Vec<Uuid> = oldest.load(conn)?;
-    diesel::delete(table.filter(id.eq_any(oldest))).execute(conn)
-}
-
-/// A number that people can text a service at.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct InboundNumber {
-    pub id: InboundNumberId,
-    /// As people dial it: `07…` or a short code, 3 to 11 digits.
-    pub number: String,
-    pub provider: ProviderId,
-    /// Id and name; None: it is free.
-    pub service: Option<(ServiceId, String)>,
-    /// Given up for good otherwise.
-    pub active: bool,
-    pub created_at: DateTime<Utc>,
-    pub updated_at: Option<DateTime<Utc>>,
-}
-
-/// Every number, in order.
-///
-/// # Errors
-/// When the query fails.
-pub fn numbers(conn: &mut PgConnection) -> QueryResult<Vec<InboundNumber>> {
-    use inbound_numbers as column;
-    type Row = (Uuid, String, PgProvider, bool, DateTime<Utc>, Option<DateTime<Utc>>);
-    let rows: Vec<(Row, Option<(Uuid, String)>)> = inbound_numbers::table
-        .left_join(services::table)
-        .order(column::number)
-        .select((
-            (
-                column::id,
-                column::number,
-                column::provider,
-                column::active,
-                column::created_at,
-                column::updated_at,
-            ),
-            (services::id, services::name).nullable(),
-        ))
+pub fn kept(conn: &mut PgConnection) -> QueryResult<Vec<(ServiceId, Option<i32>)>> {
+    let theirs = received_texts::table.filter(received_texts::service_id.eq(services::id));
+    let own = data_retention::service_id
+        .eq(services::id)
+        .and(data_retention::notification_type.eq(Kept::Sms.as_str()));
+    let rows: Vec<(Uuid, Option<i32>)> = services::table
+        .left_join(data_retention::table.on(own))
+        .filter(exists(theirs))
+        .select((services::id, data_retention::days_of_retention.nullable()))
         .load(conn)?;
-    let number =
-        |((id, number, provider, active, created_at, updated_at), service): (Row, Option<(Uuid, String)>)| {
-            InboundNumber {
-                id: id.into(),
-                number,
-                provider: provider.0,
-                service: service.map(|(id, name)| (id.into(), name)),
-                active,
-                created_at,
-                updated_at,
-            }
-        };
-    Ok(rows.into_iter().map(number).collect())
+    Ok(rows.into_iter().map(|(id, days)| (id.into(), days)).collect())
 }
 
-/// Adds a free number; whether there was none like it.
+/// Forgets the oldest texts of a service that came before `before`, at most `page` of them; how many there were.
 ///
 /// # Errors
-/// When the database refuses it.
-pub fn add_number(
+/// When the query fails.
+pub fn forget(
     conn: &mut PgConnection,
-    id: InboundNumberId,
-    number: &str,
-    provider: ProviderId,
-    now: DateTime<Utc>,
-) -> QueryResult<bool> {
-    use inbound_numbers as column;
-    let added = diesel::insert_into(inbound_numbers::table)
-        .values((
-            column::id.eq(id.0),
-            column::number.eq(number),
-            column::provider.eq(PgProvider(provider)),
-            column::created_at.eq(now),
-        ))
-        .on_conflict_do_nothing()
-        .execute(conn)?;
-    Ok(added == 1)
-}
-
-/// Gives a free number to a service, and the permission to receive texts with it; whether the service has it now. It has not
-/// when the number is unknown, archived or somebody else's, or when the service has another one.
-///
-/// # Errors
-/// When a query fails; then nothing is written.
-pub fn assign_number(
-    conn: &mut PgConnection,
-    number: &str,
     service: ServiceId,
-    now: DateTime<Utc>,
-) -> QueryResult<bool> {
-    use inbound_numbers as column;
-    conn.transaction(|conn| {
-        let another =
-            inbound_numbers::table.filter(column::service_id.eq(service.0)).filter(column::number.ne(number));
-        if diesel::select(exists(another)).get_result(conn)? {
-            return Ok(false);
-        }
-        let free_or_theirs = inbound_numbers::table
-            .filter(column::number.eq(number))
-            .filter(column::active)
-            .filter(column::service_id.is_null().or(column::service_id.eq(service.0)));
-        let given = diesel::update(free_or_theirs)
-            .set((column::service_id.eq(service.0), column::updated_at.eq(now)))
-            .execute(conn)?;
-        let permission = PgPermission(Permission::InboundSms);
-        if given == 1 {
-            diesel::insert_into(service_permissions::table)
-                .values((
-                    service_permissions::service_id.eq(service.0),
-                    service_permissions::permission.eq(permission),
-                ))
-                .on_conflict_do_nothing()
-                .execute(conn)?;
-        }
-        Ok(given == 1)
-    })
+    before: DateTime<Utc>,
+    page: i64,
+) -> QueryResult<usize> {
+    use received_texts::{id, service_id, table};
+    let of_service = table.filter(service_id.eq(service.0));
+    let oldest: Vec<Uuid> =
+        of_service.filter(id.lt(lowest_v7(before))).order(id).limit(page).select(id).load(conn)?;
+    diesel::delete(table.filter(id.eq_any(oldest))).execute(conn)
 }

@@ -1,7 +1,7 @@
 //! `inbound-number`: the numbers that people can text services at.
 
 use clap::{Args, Subcommand, builder::PossibleValuesParser, builder::TypedValueParser};
-use db::{Db, received_text::InboundNumber};
+use db::{Db, inbound_number::InboundNumber};
 use domain::{
     clock::Clock,
     id::{InboundNumberId, ServiceId},
@@ -76,7 +76,7 @@ async fn add(db: &Db, Add { number, provider }: Add) -> Result<(), Error> {
     let (now, new) = (Clock::System.now(), number.clone());
     let id = InboundNumberId::new(now);
     let added = db
-        .run("inbound_number.add", move |conn| db::received_text::add_number(conn, id, &new, provider, now))
+        .run("inbound_number.add", move |conn| db::inbound_number::add(conn, id, &new, provider, now))
         .await?;
     if !added {
         return Err(Error::No(format!("the number {number} is there already")));
@@ -90,12 +90,12 @@ async fn assign(db: &Db, Assign { number, service }: Assign) -> Result<(), Error
         if db::service::find(conn, service)?.is_none() {
             return Ok(Err(format!("no service has the id {service}")));
         }
-        let theirs = db::received_text::numbers(conn)?;
+        let theirs = db::inbound_number::list(conn)?;
         let is_theirs = |known: &&InboundNumber| known.service.as_ref().is_some_and(|(id, _)| *id == service);
         if let Some(other) = theirs.iter().find(is_theirs).filter(|known| known.number != wanted) {
             return Ok(Err(format!("the service has the number {} already", other.number)));
         }
-        let given = db::received_text::assign_number(conn, &wanted, service, now)?;
+        let given = db::inbound_number::assign(conn, &wanted, service, now)?;
         Ok(if given { Ok(()) } else { Err(format!("{wanted} is no free number of ours")) })
     });
     assigned.await?.map_err(Error::No)?;
@@ -103,7 +103,7 @@ async fn assign(db: &Db, Assign { number, service }: Assign) -> Result<(), Error
 }
 
 async fn list(db: &Db, List { json }: List) -> Result<(), Error> {
-    let numbers = db.run("inbound_number.list", db::received_text::numbers).await?;
+    let numbers = db.run("inbound_number.list", db::inbound_number::list).await?;
     if json {
         return say_json(&numbers.iter().map(Listed::from).collect::<Vec<_>>());
     }
@@ -112,7 +112,8 @@ async fn list(db: &Db, List { json }: List) -> Result<(), Error> {
     }
     let lines = numbers.iter().map(|known| {
         let whose = match &known.service {
-            Some((id, name)) => format!("{id}  {name}"),
+            Some((id, name)) if known.active => format!("{id}  {name}"),
+            Some((id, name)) => format!("{id}  {name} (off)"),
             None if known.active => "free".into(),
             None => "archived".into(),
         };

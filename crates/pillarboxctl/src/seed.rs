@@ -85,8 +85,8 @@ async fn store_service(db: &Db, limits: Limits) -> Result<(), Error> {
             db::template::put(conn, &template, CREATED_BY, now)?;
         }
         // Unless an operator has given the number to another service since, or the service another number.
-        db::received_text::add_number(conn, INBOUND_NUMBER, ITS_NUMBER, ProviderId::Mmg, now)?;
-        db::received_text::assign_number(conn, ITS_NUMBER, SERVICE, now)?;
+        db::inbound_number::add(conn, INBOUND_NUMBER, ITS_NUMBER, ProviderId::Mmg, now)?;
+        db::inbound_number::assign(conn, ITS_NUMBER, SERVICE, now)?;
         Ok(())
     })
     .await?;

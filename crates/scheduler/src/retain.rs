@@ -1,7 +1,8 @@
 //! Deletes what is past its time. It is out of sight from that moment on, so nobody waits for this.
 
-use chrono::TimeDelta;
+use chrono::{DateTime, TimeDelta, Utc};
 use db::{DbError, document, idempotency, received_text};
+use domain::london;
 
 use crate::Scheduler;
 
@@ -22,12 +23,27 @@ pub async fn run(scheduler: &Scheduler) -> Result<(), DbError> {
         db.run("idempotency.forget", move |conn| idempotency::forget(conn, now, PAGE.into())).await
     })
     .await?;
+    forget_texts(scheduler, now).await
+}
+
+/// As each service wants it, or as configured; by whole days of London, as people read "seven days".
+async fn forget_texts(scheduler: &Scheduler, now: DateTime<Utc>) -> Result<(), DbError> {
     let kept_for = TimeDelta::from_std(scheduler.config.received_texts_kept_for).ok();
-    let Some(before) = kept_for.and_then(|time| now.checked_sub_signed(time)) else { return Ok(()) };
-    pages("received texts", async || {
-        db.run("received_text.forget", move |conn| received_text::forget(conn, before, PAGE.into())).await
-    })
-    .await
+    let default = kept_for.and_then(|time| now.checked_sub_signed(time)).map(london::day);
+    let db = &scheduler.db;
+    for (service, own) in db.run("received_text.kept", received_text::kept).await? {
+        let own =
+            own.and_then(|days| u32::try_from(days).ok()).map(|days| london::midnight_days_ago(now, days));
+        let Some(before) = own.or_else(|| default.map(london::midnight)) else { continue };
+        pages("received texts", async || {
+            db.run("received_text.forget", move |conn| {
+                received_text::forget(conn, service, before, PAGE.into())
+            })
+            .await
+        })
+        .await?;
+    }
+    Ok(())
 }
 
 async fn pages(of: &'static str, delete: impl AsyncFn() -> Result<usize, DbError>) -> Result<(), DbError> {

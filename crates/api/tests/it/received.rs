@@ -4,7 +4,10 @@
 use std::time::Duration;
 
 use base64::{Engine, prelude::BASE64_STANDARD};
-use db::received_text::{self, Reception};
+use db::{
+    inbound_number,
+    received_text::{self, Reception},
+};
 use diesel::{Connection, PgConnection, RunQueryDsl, sql_query};
 use domain::{
     id::{InboundNumberId, ReceivedTextId, ServiceId},
@@ -40,8 +43,8 @@ fn stage() -> Stage {
 
 fn give_number(database: &TestDatabase, number: &str, service: ServiceId) {
     let (mut conn, id) = (database.connect(), InboundNumberId::new(now()));
-    assert!(received_text::add_number(&mut conn, id, number, ProviderId::Mmg, now()).unwrap());
-    assert!(received_text::assign_number(&mut conn, number, service, now()).unwrap());
+    assert!(inbound_number::add(&mut conn, id, number, ProviderId::Mmg, now()).unwrap());
+    assert!(inbound_number::assign(&mut conn, number, service, now()).unwrap());
 }
 
 async fn post(http: &Http, path: &str, credentials: Option<&str>, body: impl Into<Vec<u8>>) -> Answer {

@@ -2,6 +2,7 @@
 
 use chrono::{DateTime, TimeDelta, Utc};
 use db::{
+    inbound_number,
     received_text::{self, Reception},
     service::Permission,
 };
@@ -24,9 +25,9 @@ fn now() -> DateTime<Utc> {
 fn service_with_number(conn: &mut PgConnection, number: &str) -> ServiceId {
     let service = testkit::sample(conn, now()).service.id;
     assert!(
-        received_text::add_number(conn, InboundNumberId::new(now()), number, ProviderId::Mmg, now()).unwrap()
+        inbound_number::add(conn, InboundNumberId::new(now()), number, ProviderId::Mmg, now()).unwrap()
     );
-    assert!(received_text::assign_number(conn, number, service, now()).unwrap());
+    assert!(inbound_number::assign(conn, number, service, now()).unwrap());
     service
 }
 
@@ -79,7 +80,7 @@ fn nobodys_texts_are_not_kept() {
     assert_eq!(store(&mut conn, &text("x", &["a"])), Reception::Unwanted, "free");
     database.execute("UPDATE inbound_numbers SET active = false");
     assert_eq!(store(&mut conn, &text("x", &["a"])), Reception::Unwanted, "archived");
-    assert!(!received_text::assign_number(&mut conn, NUMBER, service, now()).unwrap(), "archived for good");
+    assert!(!inbound_number::assign(&mut conn, NUMBER, service, now()).unwrap(), "archived for good");
     assert_eq!(contents(&mut conn, service), [""; 0]);
 }
 
@@ -177,10 +178,10 @@ fn old_texts_are_forgotten_by_pages() {
         received_text::store(&mut conn, &keyring(), &text(&days.to_string(), &[]), at).unwrap();
     }
     let before = now - TimeDelta::days(7) + TimeDelta::seconds(1);
-    assert_eq!(received_text::forget(&mut conn, before, 2).unwrap(), 2);
+    assert_eq!(received_text::forget(&mut conn, service, before, 2).unwrap(), 2);
     assert_eq!(contents(&mut conn, service), ["6", "7"], "the oldest go first");
-    assert_eq!(received_text::forget(&mut conn, before, 2).unwrap(), 1);
-    assert_eq!(received_text::forget(&mut conn, before, 2).unwrap(), 0);
+    assert_eq!(received_text::forget(&mut conn, service, before, 2).unwrap(), 1);
+    assert_eq!(received_text::forget(&mut conn, service, before, 2).unwrap(), 0);
     assert_eq!(contents(&mut conn, service), ["6"]);
 }
 
@@ -190,14 +191,14 @@ fn a_number_is_one_services_and_a_service_has_one() {
     let mut conn = database.connect();
     let service = service_with_number(&mut conn, NUMBER);
     let id = InboundNumberId::new(now());
-    assert!(!received_text::add_number(&mut conn, id, NUMBER, ProviderId::Mmg, now()).unwrap(), "twice");
-    assert!(received_text::add_number(&mut conn, id, "60060", ProviderId::Firetext, now()).unwrap());
-    assert!(received_text::assign_number(&mut conn, NUMBER, service, now()).unwrap(), "again does no harm");
-    assert!(!received_text::assign_number(&mut conn, "60060", service, now()).unwrap(), "a second number");
+    assert!(!inbound_number::add(&mut conn, id, NUMBER, ProviderId::Mmg, now()).unwrap(), "twice");
+    assert!(inbound_number::add(&mut conn, id, "60060", ProviderId::Firetext, now()).unwrap());
+    assert!(inbound_number::assign(&mut conn, NUMBER, service, now()).unwrap(), "again does no harm");
+    assert!(!inbound_number::assign(&mut conn, "60060", service, now()).unwrap(), "a second number");
     let other = testkit::sample(&mut conn, now()).service.id;
-    assert!(!received_text::assign_number(&mut conn, NUMBER, other, now()).unwrap(), "taken");
-    assert!(!received_text::assign_number(&mut conn, "60061", other, now()).unwrap(), "unknown");
-    let numbers = received_text::numbers(&mut conn).unwrap();
+    assert!(!inbound_number::assign(&mut conn, NUMBER, other, now()).unwrap(), "taken");
+    assert!(!inbound_number::assign(&mut conn, "60061", other, now()).unwrap(), "unknown");
+    let numbers = inbound_number::list(&mut conn).unwrap();
     let shown: Vec<_> =
         numbers.iter().map(|n| (n.number.as_str(), n.provider, n.service.as_ref().map(|s| s.0))).collect();
     assert_eq!(shown, [(NUMBER, ProviderId::Mmg, Some(service)), ("60060", ProviderId::Firetext, None)]);
@@ -215,5 +216,5 @@ fn the_migration_can_be_taken_back_with_rows_in_its_tables() {
     store(&mut conn, &text("x", &["a"]));
     db::migrations::revert_all(&mut conn).unwrap();
     db::migrations::migrate(&mut conn).unwrap();
-    assert_eq!(received_text::numbers(&mut conn).unwrap(), []);
+    assert_eq!(inbound_number::list(&mut conn).unwrap(), []);
 }

@@ -60,7 +60,7 @@ fn the_service_can_send_and_its_keys_are_of_the_three_types() {
     assert!(service.active && !service.restricted);
     assert_eq!(service.email_local_part, "pillarbox.demo");
     assert_eq!(service.permissions, [Permission::Sms, Permission::Email, Permission::InboundSms]);
-    let numbers = db::received_text::numbers(&mut conn).unwrap();
+    let numbers = db::inbound_number::list(&mut conn).unwrap();
     assert_eq!(numbers[0].number, seeded["INBOUND_NUMBER"]);
     assert_eq!(numbers[0].service.as_ref().map(|(id, _)| *id), Some(id));
     assert_eq!(service.sms_senders[0].id.to_string(), seeded["SMS_SENDER_ID"]);

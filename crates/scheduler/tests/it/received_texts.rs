@@ -14,9 +14,9 @@ async fn texts_are_forgotten_after_seven_days() {
     let (mut conn, now) = (stage.database.connect(), clock.now());
     let service = testkit::sample(&mut conn, now).service.id;
     let number = "07700900861";
-    db::received_text::add_number(&mut conn, InboundNumberId::new(now), number, ProviderId::Mmg, now)
+    db::inbound_number::add(&mut conn, InboundNumberId::new(now), number, ProviderId::Mmg, now)
         .unwrap();
-    db::received_text::assign_number(&mut conn, number, service, now).unwrap();
+    db::inbound_number::assign(&mut conn, number, service, now).unwrap();
     let text = IncomingText {
         provider: ProviderId::Mmg,
         notify_number: number.into(),
