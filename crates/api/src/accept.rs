@@ -1,7 +1,7 @@
 //! What every way of sending has in common: the rules after the schema, in the order of the wire contract. `admit` has the
 //! limits, and stores.
 
-use std::sync::Arc;
+use std::{collections::HashSet, sync::Arc};
 
 use chrono::{DateTime, Utc};
 use db::{intake::NewNotification, service::Permission};
@@ -78,17 +78,16 @@ pub(crate) fn not_archived(template: &KnownTemplate) -> Result<(), Problem> {
 
 /// Row 8. The subject's names come first; a name of both counts once.
 pub(crate) fn nothing_missing(template: &KnownTemplate, values: &Personalisation) -> Result<(), Problem> {
+    missing(template, values).map_or(Ok(()), |message| Err(Problem::bad_request(message)))
+}
+
+/// The message about values that a template needs and does not get.
+pub(crate) fn missing(template: &KnownTemplate, values: &Personalisation) -> Option<String> {
     let mut missing = template.subject.as_ref().map(|subject| subject.missing(values)).unwrap_or_default();
-    for name in template.body.missing(values) {
-        if !missing.iter().any(|seen| personalisation::key(seen) == personalisation::key(name)) {
-            missing.push(name);
-        }
-    }
-    if missing.is_empty() {
-        Ok(())
-    } else {
-        Err(Problem::bad_request(format!("Missing personalisation: {}", missing.join(", "))))
-    }
+    missing.extend(template.body.missing(values));
+    let mut seen = HashSet::new();
+    missing.retain(|name| seen.insert(personalisation::key(name)));
+    (!missing.is_empty()).then(|| format!("Missing personalisation: {}", missing.join(", ")))
 }
 
 /// Whether a value is a file to be sent as a link.
@@ -101,22 +100,32 @@ pub(crate) fn has_file(values: &Personalisation) -> bool {
 }
 
 /// Row 11: the sender is fixed now, whatever the service changes afterwards.
-pub(crate) fn sms_sender<'a>(app: &'a App, caller: &'a Caller, id: Option<Uuid>) -> Result<&'a str, Problem> {
+pub(crate) fn sms_sender<'a>(
+    app: &'a App,
+    caller: &'a Caller,
+    template: &KnownTemplate,
+    id: Option<Uuid>,
+) -> Result<&'a str, Problem> {
     let Some(id) = id else {
-        return Ok(caller.service.default_sms_sender().unwrap_or(&app.accepting.default_sms_sender));
+        let sender = caller.service.sender_of(Channel::Sms, template.reply_to);
+        return Ok(sender.unwrap_or(&app.accepting.default_sms_sender));
     };
     let known = caller.service.sms_sender(SmsSenderId(id));
     known.ok_or_else(|| unknown_sender("sms_sender_id", id, caller.service_id()))
 }
 
 /// Row 11: where answers go, which is nowhere for a service without an address.
-pub(crate) fn reply_to(caller: &Caller, id: Option<Uuid>) -> Result<Option<&str>, Problem> {
-    let Some(id) = id else { return Ok(caller.service.default_reply_to()) };
+pub(crate) fn reply_to<'a>(
+    caller: &'a Caller,
+    template: &KnownTemplate,
+    id: Option<Uuid>,
+) -> Result<Option<&'a str>, Problem> {
+    let Some(id) = id else { return Ok(caller.service.sender_of(Channel::Email, template.reply_to)) };
     let known = caller.service.reply_to(ReplyToId(id));
     known.map(Some).ok_or_else(|| unknown_sender("email_reply_to_id", id, caller.service_id()))
 }
 
-fn unknown_sender(field: &str, id: Uuid, service: ServiceId) -> Problem {
+pub(crate) fn unknown_sender(field: &str, id: Uuid, service: ServiceId) -> Problem {
     Problem::bad_request(format!("{field} {id} does not exist in database for service id {service}"))
 }
 

@@ -35,6 +35,8 @@ pub(crate) enum Problem {
     Validation(Vec<String>),
     /// What is wrong with each field, as the API of 2016 tells it.
     Fields(FieldErrors),
+    /// The same of a field that is right, but not for this service.
+    ForbiddenField(&'static str, Cow<'static, str>),
     /// A rule of the business.
     BadRequest(Cow<'static, str>),
     /// A number that is valid, but not for this service.
@@ -96,7 +98,7 @@ impl Problem {
             | Self::Receipt(_) => StatusCode::BAD_REQUEST,
             Self::LimitExceeded(_) => StatusCode::TOO_MANY_REQUESTS,
             Self::IdempotencyKeyReused => StatusCode::UNPROCESSABLE_ENTITY,
-            Self::Forbidden(_) => StatusCode::FORBIDDEN,
+            Self::Forbidden(_) | Self::ForbiddenField(..) => StatusCode::FORBIDDEN,
             Self::IdempotencyKeyInFlight | Self::Conflict(_) => StatusCode::CONFLICT,
             Self::WrongReceiptPassword | Self::NoCredentials => StatusCode::UNAUTHORIZED,
             Self::WrongCredentials => StatusCode::FORBIDDEN,
@@ -127,7 +129,7 @@ impl Problem {
             },
             Self::IdempotencyKeyReused | Self::IdempotencyKeyInFlight => "IdempotencyKeyError",
             Self::NoResult | Self::NotFound(_) => "NoResultFound",
-            Self::Forbidden(_) => "Forbidden",
+            Self::Forbidden(_) | Self::ForbiddenField(..) => "Forbidden",
             Self::Conflict(_) => "Conflict",
             Self::UnknownUrl | Self::Unsubscribe(_) => "NotFound",
             Self::WrongMethod(_) => "MethodNotAllowed",
@@ -154,6 +156,7 @@ impl Problem {
             Self::BadRequest(message)
             | Self::NotFound(message)
             | Self::Forbidden(message)
+            | Self::ForbiddenField(_, message)
             | Self::Conflict(message) => message,
             Self::InvalidPhone(message) | Self::Unsubscribe(message) => message,
             Self::Receipt(BadReceipt::Invalid(message)) => message,
@@ -209,6 +212,7 @@ impl Problem {
             Self::Denied(_) => json!({ "token": messages }),
             Self::Unsubscribe(message) => json!({ "unsubscribe request": message }),
             Self::Fields(fields) => json!(fields),
+            Self::ForbiddenField(field, message) => json!({ *field: [message] }),
             _ if self.is_list() => json!(messages),
             _ => json!(messages.first()),
         };

@@ -3,13 +3,26 @@
 //! Only internal clients get in (never a service's key), and each says in `X-Notify-User-Id` for whom it acts, which histories
 //! keep. A file for each thing that is managed, each with its own table of URLs.
 
+mod api_keys;
+mod callbacks;
+mod data_retention;
+mod fields;
+mod guest_list;
+mod inbound;
+mod log;
+mod one_off;
+mod senders;
+mod services;
+mod templates;
+mod users;
+
 use actix_web::{
     HttpRequest, HttpResponse,
     web::{self, Data, Payload, ServiceConfig},
 };
 use domain::id::{ServiceId, parse_lenient};
 use serde::Serialize;
-use serde_json::Value;
+use serde_json::{Map, Value};
 use uuid::Uuid;
 
 use crate::{
@@ -19,6 +32,17 @@ use crate::{
 
 /// What is managed, and then what nobody but internal clients learns is not there.
 pub(crate) fn table(config: &mut ServiceConfig) {
+    api_keys::table(config);
+    callbacks::table(config);
+    data_retention::table(config);
+    guest_list::table(config);
+    inbound::table(config);
+    senders::table(config);
+    services::table(config);
+    templates::table(config);
+    log::table(config);
+    one_off::table(config);
+    users::table(config);
     config.route("/service/{tail:.*}", web::to(unknown));
 }
 
@@ -52,6 +76,12 @@ pub(crate) fn service_id(request: &HttpRequest) -> Result<ServiceId, Problem> {
 /// The body as JSON.
 pub(crate) async fn json(app: &App, payload: Payload) -> Result<Value, Problem> {
     body::json(&body::read(payload, app.body_limits()).await?)
+}
+
+/// The same, of a request that may come without one.
+pub(crate) async fn json_or_nothing(app: &App, payload: Payload) -> Result<Value, Problem> {
+    let body = body::read(payload, app.body_limits()).await?;
+    if body.is_empty() { Ok(Value::Object(Map::new())) } else { body::json(&body) }
 }
 
 /// `{"data": …}`

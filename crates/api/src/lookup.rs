@@ -9,6 +9,7 @@ use db::{
     Db, DbError,
     sealing::Keyring,
     service::{Member, Service},
+    template::{Dated, Detailed, Which},
 };
 use domain::{
     clock::Clock,
@@ -19,6 +20,7 @@ use domain::{
     template::Template,
 };
 use moka::future::Cache;
+use uuid::Uuid;
 
 use crate::auth::KnownKey;
 
@@ -37,7 +39,7 @@ pub(crate) struct KnownService {
 }
 
 impl KnownService {
-    fn new(service: Service) -> Self {
+    pub(crate) fn new(service: Service) -> Self {
         let sender = |sender: &str| match PhoneNumber::parse(sender) {
             Ok(number) if number.is_uk() => number.normalised().to_owned(),
             Ok(_) | Err(_) => sender.to_owned(),
@@ -84,6 +86,21 @@ impl KnownService {
         let default = self.service.reply_to_addresses.iter().find(|known| known.is_default);
         default.map(|default| default.address.as_str())
     }
+
+    /// Who a template's texts come from, or where answers to its e-mails go: the service's default unless the template has one
+    /// that still is.
+    pub(crate) fn sender_of(&self, channel: Channel, reply_to: Option<Uuid>) -> Option<&str> {
+        match channel {
+            Channel::Sms => {
+                let own = reply_to.and_then(|id| self.sms_sender(SmsSenderId(id)));
+                own.or_else(|| self.default_sms_sender())
+            }
+            Channel::Email => {
+                let own = reply_to.and_then(|id| self.reply_to(ReplyToId(id)));
+                own.or_else(|| self.default_reply_to())
+            }
+        }
+    }
 }
 
 /// What is no address, or no number, reaches nobody.
@@ -97,16 +114,20 @@ fn recipients(member: &Member) -> impl Iterator<Item = (Channel, String)> {
 /// The current version of a template, taken apart.
 pub(crate) struct KnownTemplate {
     pub(crate) row: db::template::Template,
+    /// Who its texts come from, or where answers to its e-mails go, unless that has been archived.
+    pub(crate) reply_to: Option<Uuid>,
     pub(crate) subject: Option<Template>,
     pub(crate) body: Template,
 }
 
 impl KnownTemplate {
-    fn new(row: db::template::Template) -> Self {
+    pub(crate) fn new(detailed: Detailed) -> Self {
+        let Detailed { dated: Dated { template: row, .. }, reply_to, .. } = detailed;
         Self {
             subject: row.subject.as_deref().map(Template::parse),
             body: Template::parse(&row.content),
             row,
+            reply_to,
         }
     }
 }
@@ -152,8 +173,9 @@ impl Lookup {
         service: ServiceId,
         id: TemplateId,
     ) -> Result<Option<Arc<KnownTemplate>>, Arc<DbError>> {
-        let query = self.db.run("template.current", move |conn| db::template::current(conn, service, id));
-        let known = async { Ok(query.await?.map(KnownTemplate::new).map(Arc::new)) };
+        let which = Which::Current(id);
+        let query = self.db.run("template.current", move |conn| db::template::detailed(conn, service, which));
+        let known = async { Ok(query.await?.pop().map(KnownTemplate::new).map(Arc::new)) };
         self.templates.try_get_with_by_ref(&(service, id), known).await
     }
 

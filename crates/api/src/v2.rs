@@ -23,6 +23,7 @@ struct Links {
     current: String,
     /// What follows; there whenever the page is not empty.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     next: Option<String>,
 }
 
@@ -40,7 +41,7 @@ pub(crate) fn root(request: &HttpRequest) -> String {
 }
 
 /// Six decimals and `Z`, always.
-fn timestamp(time: DateTime<Utc>) -> String {
+pub(crate) fn timestamp(time: DateTime<Utc>) -> String {
     time.format("%Y-%m-%dT%H:%M:%S%.6fZ").to_string()
 }
 

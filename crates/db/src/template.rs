@@ -3,10 +3,7 @@
 mod edit;
 
 use chrono::{DateTime, Utc};
-use diesel::{
-    BoolExpressionMethods, ExpressionMethods, JoinOnDsl, OptionalExtension, PgConnection, QueryDsl,
-    QueryResult, RunQueryDsl,
-};
+use diesel::{ExpressionMethods, JoinOnDsl, PgConnection, QueryDsl, QueryResult, RunQueryDsl};
 use domain::{
     id::{ServiceId, TemplateId},
     status::Channel,
@@ -40,38 +37,8 @@ pub struct Template {
 /// # Errors
 /// When the query fails.
 pub fn current(conn: &mut PgConnection, service: ServiceId, id: TemplateId) -> QueryResult<Option<Template>> {
-    type Row = (PgChannel, String, i32, Option<String>, String, bool, Option<DateTime<Utc>>);
-    let row: Option<Row> = templates::table
-        .inner_join(
-            template_versions::table.on(template_versions::template_id
-                .eq(templates::id)
-                .and(template_versions::version.eq(templates::version))),
-        )
-        .filter(templates::id.eq(id.0))
-        .filter(templates::service_id.eq(service.0))
-        .filter(templates::hidden.eq(false))
-        .select((
-            templates::channel,
-            templates::name,
-            templates::version,
-            template_versions::subject,
-            template_versions::content,
-            template_versions::has_unsubscribe_link,
-            templates::archived_at,
-        ))
-        .first(conn)
-        .optional()?;
-    Ok(row.map(|(channel, name, version, subject, content, has_unsubscribe_link, archived_at)| Template {
-        id,
-        service_id: service,
-        channel: channel.0,
-        name,
-        version,
-        subject,
-        content,
-        has_unsubscribe_link,
-        archived: archived_at.is_some(),
-    }))
+    let current = detailed(conn, service, Which::Current(id))?.pop();
+    Ok(current.map(|current| current.dated.template))
 }
 
 /// A template at one of its versions, with what is told of its history.

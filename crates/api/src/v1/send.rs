@@ -44,6 +44,7 @@ struct Accepted {
     template_version: i32,
     /// Absent for texts.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     subject: Option<String>,
 }
 
@@ -57,8 +58,11 @@ struct Made {
 #[utoipa::path(
     post, path = "/notifications/sms", tag = openapi::V1, operation_id = "v1SendSms",
     summary = "Send a text message (2016)", request_body = request::V1SmsRequest,
-    responses((status = 201, description = "Stored. It will be sent.", body = inline(Wrapped<Accepted>), example = json!(example::v1_accepted())),
-        refusal::V1Send),
+    responses(
+        (status = 201, description = "Stored. It will be sent.", body = inline(Wrapped<Accepted>),
+            example = json!(example::v1_accepted())),
+        refusal::V1Send,
+    ),
 )]
 pub(crate) async fn sms(
     request: HttpRequest,
@@ -71,8 +75,11 @@ pub(crate) async fn sms(
 #[utoipa::path(
     post, path = "/notifications/email", tag = openapi::V1, operation_id = "v1SendEmail",
     summary = "Send an e-mail (2016)", request_body = request::V1EmailRequest,
-    responses((status = 201, description = "Stored. It will be sent.", body = inline(Wrapped<Accepted>), example = json!(example::v1_accepted())),
-        refusal::V1Send),
+    responses(
+        (status = 201, description = "Stored. It will be sent.", body = inline(Wrapped<Accepted>),
+            example = json!(example::v1_accepted())),
+        refusal::V1Send,
+    ),
 )]
 pub(crate) async fn email(
     request: HttpRequest,
@@ -128,7 +135,7 @@ async fn judge(app: &App, caller: &Caller, root: &str, mut asked: Asked, channel
         None
     } else {
         let links = Links::new(app, &template, (id, now), &asked.to.shown, root, None);
-        let message = message(app, caller, asked.to, (id, channel), now, links)?;
+        let message = message(app, caller, &template, asked.to, (id, now), links)?;
         Some(accept::notification(app, caller, &template, &values, message))
     };
     // No number that 2016 took begins with anything but 44.
@@ -230,16 +237,17 @@ fn recipient_allowed(caller: &Caller, to: &Recipient, channel: Channel) -> Resul
 fn message(
     app: &App,
     caller: &Caller,
+    template: &KnownTemplate,
     to: Recipient,
-    (id, channel): (NotificationId, Channel),
-    now: chrono::DateTime<chrono::Utc>,
+    (id, now): (NotificationId, chrono::DateTime<chrono::Utc>),
     links: Links,
 ) -> Result<Message, Problem> {
+    let channel = template.row.channel;
     // The same text costs the same through either API; Jersey, Guernsey and the Isle of Man are not the UK.
     let number = (channel == Channel::Sms).then(|| PhoneNumber::parse(&to.normalised).ok()).flatten();
     let sender = match channel {
-        Channel::Sms => Some(accept::sms_sender(app, caller, None)?),
-        Channel::Email => accept::reply_to(caller, None)?,
+        Channel::Sms => Some(accept::sms_sender(app, caller, template, None)?),
+        Channel::Email => accept::reply_to(caller, template, None)?,
     };
     Ok(Message {
         id,

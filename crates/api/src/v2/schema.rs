@@ -113,21 +113,21 @@ pub(crate) fn template_type(query: &str) -> Result<Option<String>, Problem> {
 }
 
 /// What is left of a body, and what was wrong with it so far.
-pub(super) struct Form {
+pub(crate) struct Form {
     rest: Map<String, Value>,
     errors: Vec<String>,
     missing: Vec<&'static str>,
 }
 
 impl Form {
-    pub(super) fn new(body: Value) -> Result<Self, Problem> {
+    pub(crate) fn new(body: Value) -> Result<Self, Problem> {
         match body {
             Value::Object(rest) => Ok(Self { rest, errors: Vec::new(), missing: Vec::new() }),
             other => Err(Problem::Validation(vec![wrong_type(&other, "object")])),
         }
     }
 
-    pub(super) fn has(&self, name: &str) -> bool {
+    pub(crate) fn has(&self, name: &str) -> bool {
         self.rest.contains_key(name)
     }
 
@@ -137,7 +137,7 @@ impl Form {
     }
 
     /// A rule answers what comes after the field's name.
-    pub(super) fn optional<T>(
+    pub(crate) fn optional<T>(
         &mut self,
         name: &'static str,
         rule: impl FnOnce(Value) -> Result<T, String>,
@@ -147,7 +147,7 @@ impl Form {
         rule(value).map_err(|text| self.errors.push(format!("{name} {text}"))).ok()
     }
 
-    pub(super) fn required<T>(
+    pub(crate) fn required<T>(
         &mut self,
         name: &'static str,
         rule: impl FnOnce(Value) -> Result<T, String>,
@@ -158,11 +158,18 @@ impl Form {
         self.optional(name, rule)
     }
 
-    pub(super) fn errors(self) -> Vec<String> {
-        let Self { rest, mut errors, missing } = self;
-        errors.extend(missing.iter().map(|name| format!("{name} is a required property")));
-        errors.extend(additional(rest.keys()));
+    pub(crate) fn errors(self) -> Vec<String> {
+        let additional = additional(self.rest.keys());
+        let mut errors = self.errors_of_known();
+        errors.extend(additional);
         without_repetitions(errors)
+    }
+
+    /// When it does not matter what else is in there.
+    pub(crate) fn errors_of_known(self) -> Vec<String> {
+        let Self { mut errors, missing, .. } = self;
+        errors.extend(missing.iter().map(|name| format!("{name} is a required property")));
+        errors
     }
 }
 
@@ -186,7 +193,7 @@ pub(super) fn without_repetitions(messages: Vec<String>) -> Vec<String> {
 }
 
 /// `foo is not one of [a, b]`
-pub(super) fn not_one_of(value: &str, words: &[&str]) -> String {
+pub(crate) fn not_one_of(value: &str, words: &[&str]) -> String {
     format!("{} is not one of [{}]", shown(&Value::from(value)), words.join(", "))
 }
 
@@ -195,15 +202,15 @@ pub(crate) const TEMPLATE_TYPES: [&str; 3] = ["sms", "email", "letter"];
 pub(crate) const NOT_A_UUID: &str = "is not a valid UUID";
 
 /// The Python way, without single quotes.
-fn shown(value: &Value) -> String {
+pub(crate) fn shown(value: &Value) -> String {
     python::repr(value).replace('\'', "")
 }
 
-fn wrong_type(value: &Value, expected: &str) -> String {
+pub(crate) fn wrong_type(value: &Value, expected: &str) -> String {
     format!("{} is not of type {expected}", shown(value))
 }
 
-pub(super) fn text(value: Value) -> Result<String, String> {
+pub(crate) fn text(value: Value) -> Result<String, String> {
     match value {
         Value::String(text) => Ok(text),
         other => Err(wrong_type(&other, "string")),
@@ -229,13 +236,21 @@ fn phone(value: Value) -> Result<Phone, String> {
     number.map(|number| Phone { as_given, number }).map_err(|error| error.api_message().to_owned())
 }
 
-fn email_address(value: Value) -> Result<EmailAddress, String> {
+pub(crate) fn email_address(value: Value) -> Result<EmailAddress, String> {
     EmailAddress::parse(&text(value)?).map_err(|error| error.to_string())
 }
 
 #[expect(clippy::needless_pass_by_value, reason = "rules take what they turn into something else")]
-fn uuid(value: Value) -> Result<Uuid, String> {
+pub(crate) fn uuid(value: Value) -> Result<Uuid, String> {
     value.as_str().and_then(parse_lenient).ok_or_else(|| NOT_A_UUID.to_owned())
+}
+
+pub(crate) fn uuid_or_null(value: Value) -> Result<Option<Uuid>, String> {
+    if value.is_null() { Ok(None) } else { uuid(value).map(Some) }
+}
+
+pub(crate) fn boolean(value: Value) -> Result<bool, String> {
+    value.as_bool().ok_or_else(|| wrong_type(&value, "boolean"))
 }
 
 fn object(value: Value) -> Result<Map<String, Value>, String> {
@@ -317,7 +332,7 @@ fn offset(text: &str) -> Option<TimeDelta> {
 }
 
 /// The syntax of RFC 3986 without host literals, beginning with `https` in lower case.
-fn https_url(value: Value) -> Result<String, String> {
+pub(crate) fn https_url(value: Value) -> Result<String, String> {
     let bad = || "is not a valid https url".to_owned();
     let url = text(value).map_err(|_| bad())?;
     let (scheme, rest) = url.split_once(':').ok_or_else(bad)?;

@@ -53,7 +53,7 @@ struct Accepted<'a, C> {
     scheduled_for: (),
     /// Of an e-mail: the values that `sanitise_content_for` changed, by name, each `{"unsanitised": …, "sanitised": …}`.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(value_type = Option<HashMap<String, Object>>)]
+    #[schema(value_type = Option<HashMap<String, Object>>, nullable = false)]
     sanitised_content: Option<Map<String, Value>>,
 }
 
@@ -176,7 +176,7 @@ async fn check_sms<'a>(
     if accept::has_file(values) {
         return Err(Problem::bad_request("Can only send a file by email"));
     }
-    let sender = accept::sms_sender(app, caller, asked.sms_sender_id)?;
+    let sender = accept::sms_sender(app, caller, &template, asked.sms_sender_id)?;
     accept::recipient_allowed(caller, Channel::Sms, number.normalised())?;
     accept::number_permitted(caller, number)?;
     Ok((template, text, sender))
@@ -277,7 +277,7 @@ async fn check_email<'a>(
     if filled.empty {
         return Err(unsendable(Unsendable::Empty));
     }
-    let reply_to = accept::reply_to(caller, asked.email_reply_to_id)?;
+    let reply_to = accept::reply_to(caller, &template, asked.email_reply_to_id)?;
     accept::recipient_allowed(caller, Channel::Email, asked.email_address.normalised())?;
     Ok((template, filled, reply_to))
 }
@@ -304,11 +304,11 @@ pub(crate) async fn letter(
     Ok(admit::admit(&app, &caller, measure, None, Err(judged.into())).await?)
 }
 
-pub(super) fn unsendable(reason: Unsendable) -> Problem {
+pub(crate) fn unsendable(reason: Unsendable) -> Problem {
     Problem::bad_request(reason.to_string())
 }
 
-pub(super) fn too_many_bytes(filled: &FilledEmail) -> Problem {
+pub(crate) fn too_many_bytes(filled: &FilledEmail) -> Problem {
     Problem::bad_request(format!(
         "Your message is too long. Emails cannot be longer than {} bytes. Your message is {} bytes.",
         email::BYTE_LIMIT,

@@ -1,0 +1,405 @@
+//! Templates as the front end makes them: created, changed (each change a version), archived, redacted, previewed.
+
+mod asked;
+
+use actix_web::{
+    HttpRequest, HttpResponse,
+    web::{Data, Payload, ServiceConfig, post},
+};
+use db::{
+    service::Permission,
+    template::{self, Change, Detailed, Template, Which},
+};
+use domain::{
+    email,
+    id::{ReplyToId, ServiceId, SmsSenderId, TemplateId},
+    sms::{self, Sms},
+    status::Channel,
+    template::Personalisation,
+};
+use serde::Serialize;
+use serde_json::{Map, Value};
+use uuid::Uuid;
+
+use self::asked::{Creation, Update};
+use super::{Wrapped, client, id, json, service_id};
+use crate::{
+    App, accept,
+    error::{InternalError, Problem},
+    lookup::{KnownService, KnownTemplate},
+    routes::{BOTH, READ, at, get},
+    v2::{send, timestamp},
+};
+
+#[rustfmt::skip]
+pub(crate) fn table(config: &mut ServiceConfig) {
+    config
+        .service(at("/service/{service}/template", BOTH).route(get().to(list)).route(post().to(create)))
+        .service(at("/service/{service}/template/{template}", BOTH).route(get().to(one)).route(post().to(update)))
+        .service(at("/service/{service}/template/{template}/version/{version:[0-9]+}", READ).route(get().to(version)))
+        .service(at("/service/{service}/template/{template}/versions", READ).route(get().to(versions)))
+        .service(at("/service/{service}/template/{template}/preview", READ).route(get().to(preview)));
+}
+
+/// A template at one of its versions. There are no folders and no letters.
+#[derive(Serialize)]
+struct Shown {
+    id: TemplateId,
+    name: String,
+    template_type: Channel,
+    content: String,
+    subject: Option<String>,
+    archived: bool,
+    hidden: bool,
+    version: i32,
+    service: ServiceId,
+    created_by: Option<Uuid>,
+    created_at: String,
+    updated_at: Option<String>,
+    folder: (),
+    postage: (),
+    reply_to: Option<Uuid>,
+    reply_to_text: Option<String>,
+    letter_attachment: (),
+    letter_languages: (),
+    letter_welsh_content: (),
+    letter_welsh_subject: (),
+    is_precompiled_letter: bool,
+    redact_personalisation: bool,
+    has_unsubscribe_link: bool,
+    email_files: [(); 0],
+}
+
+impl Shown {
+    fn new(app: &App, service: &KnownService, detailed: Detailed) -> Self {
+        let Detailed { dated, created_by_id, redact_personalisation, reply_to } = detailed;
+        let template = dated.template;
+        let sender = service.sender_of(template.channel, reply_to);
+        let fallback = match template.channel {
+            Channel::Sms => Some(app.accepting.default_sms_sender.as_str()),
+            Channel::Email => None,
+        };
+        Self {
+            id: template.id,
+            name: template.name,
+            template_type: template.channel,
+            content: template.content,
+            subject: template.subject,
+            archived: template.archived,
+            // Those that are never get here.
+            hidden: false,
+            version: template.version,
+            service: template.service_id,
+            created_by: created_by_id,
+            created_at: timestamp(dated.created_at),
+            updated_at: dated.updated_at.map(timestamp),
+            folder: (),
+            postage: (),
+            reply_to,
+            reply_to_text: sender.or(fallback).map(ToOwned::to_owned),
+            letter_attachment: (),
+            letter_languages: (),
+            letter_welsh_content: (),
+            letter_welsh_subject: (),
+            is_precompiled_letter: false,
+            redact_personalisation,
+            has_unsubscribe_link: template.has_unsubscribe_link,
+            email_files: [],
+        }
+    }
+}
+
+/// A template in the list.
+#[derive(Serialize)]
+struct Listed {
+    folder: (),
+    id: TemplateId,
+    is_precompiled_letter: bool,
+    name: String,
+    template_type: Channel,
+}
+
+/// `GET /service/{service}/template`
+async fn list(request: HttpRequest, app: Data<App>) -> Result<HttpResponse, InternalError> {
+    client(&app, &request)?;
+    let (_, found) = find(&app, service_id(&request)?, Which::All(None)).await?;
+    let listed = |Template { id, name, channel: template_type, .. }| Listed {
+        folder: (),
+        id,
+        is_precompiled_letter: false,
+        name,
+        template_type,
+    };
+    let data: Vec<Listed> = found.into_iter().map(|detailed| listed(detailed.dated.template)).collect();
+    Ok(HttpResponse::Ok().json(Wrapped { data }))
+}
+
+/// `GET /service/{service}/template/{template}`
+async fn one(request: HttpRequest, app: Data<App>) -> Result<HttpResponse, InternalError> {
+    client(&app, &request)?;
+    let (service, template) = (service_id(&request)?, template_id(&request)?);
+    Ok(HttpResponse::Ok().json(Wrapped { data: shown(&app, service, Which::Current(template)).await? }))
+}
+
+/// `GET /service/{service}/template/{template}/version/{n}`
+async fn version(request: HttpRequest, app: Data<App>) -> Result<HttpResponse, InternalError> {
+    client(&app, &request)?;
+    let (service, template) = (service_id(&request)?, template_id(&request)?);
+    // The route lets digits pass; a number too great for us is no version.
+    let version = request.match_info().get("version").and_then(|digits| digits.parse().ok());
+    let which = Which::Version(template, version.ok_or(Problem::NoResult)?);
+    Ok(HttpResponse::Ok().json(Wrapped { data: shown(&app, service, which).await? }))
+}
+
+/// `GET /service/{service}/template/{template}/versions`
+async fn versions(request: HttpRequest, app: Data<App>) -> Result<HttpResponse, InternalError> {
+    client(&app, &request)?;
+    let which = Which::Versions(template_id(&request)?);
+    let (service, found) = find(&app, service_id(&request)?, which).await?;
+    if found.is_empty() {
+        return Err(Problem::NoResult.into());
+    }
+    let data: Vec<Shown> = found.into_iter().map(|version| Shown::new(&app, &service, version)).collect();
+    Ok(HttpResponse::Ok().json(Wrapped { data }))
+}
+
+/// `GET /service/{service}/template/{template}/preview?name=Ada`
+async fn preview(request: HttpRequest, app: Data<App>) -> Result<HttpResponse, InternalError> {
+    client(&app, &request)?;
+    let which = Which::Current(template_id(&request)?);
+    let (service, mut found) = find(&app, service_id(&request)?, which).await?;
+    let detailed = found.pop().ok_or(Problem::NoResult)?;
+    let template = KnownTemplate::new(detailed.clone());
+    let values = values(request.query_string());
+    if let Some(message) = accept::missing(&template, &values) {
+        return Err(Problem::field("template", message).into());
+    }
+    let (subject, content) = filled(&template, &values)?;
+    Ok(HttpResponse::Ok().json(Shown { subject, content, ..Shown::new(&app, &service, detailed) }))
+}
+
+/// Of a parameter that is given twice, the first counts.
+fn values(query: &str) -> Personalisation {
+    let pairs: Vec<(String, String)> = serde_urlencoded::from_str(query).unwrap_or_default();
+    let mut values = Map::new();
+    for (name, value) in pairs {
+        values.entry(name).or_insert(Value::String(value));
+    }
+    Personalisation::new(values)
+}
+
+/// Subject and content with the values put in: the text as it is sent, but without the service's name; the e-mail in Markdown.
+fn filled(template: &KnownTemplate, values: &Personalisation) -> Result<(Option<String>, String), Problem> {
+    match template.row.channel {
+        Channel::Sms => {
+            let text = Sms::from_template(&template.body, values, None);
+            if !text.is_written() {
+                text.sendable().map_err(send::unsendable)?;
+            }
+            Ok((None, text.text().to_owned()))
+        }
+        Channel::Email => {
+            let subject = template.row.subject.as_deref().unwrap_or_default();
+            let filled = email::fill(subject, &template.row.content, values);
+            if filled.is_too_long() {
+                return Err(send::too_many_bytes(&filled));
+            }
+            Ok((Some(filled.subject), filled.body))
+        }
+    }
+}
+
+/// `POST /service/{service}/template`
+async fn create(
+    request: HttpRequest,
+    payload: Payload,
+    app: Data<App>,
+) -> Result<HttpResponse, InternalError> {
+    client(&app, &request)?;
+    let service = known_service(&app, service_id(&request)?).await?;
+    let asked = Creation::read(json(&app, payload).await?)?;
+    if asked.parent_folder_id.is_some() {
+        return Err(Problem::bad_request("parent_folder_id not found").into());
+    }
+    let channel = permitted(&service, asked.channel, "Creating")?;
+    fits(channel, &asked.content)?;
+    let now = app.clock.now();
+    let template = Template {
+        id: TemplateId::new(now),
+        service_id: service.id(),
+        channel,
+        name: asked.name,
+        version: 1,
+        subject: match channel {
+            Channel::Sms => None,
+            Channel::Email => Some(subject(asked.subject.unwrap_or_default())?),
+        },
+        content: asked.content,
+        has_unsubscribe_link: asked.has_unsubscribe_link,
+        archived: false,
+    };
+    let (id, by) = (template.id, asked.created_by);
+    let stored = app.db.run("template.create", move |conn| match template::author(conn, by)? {
+        Some(author) => template::create(conn, &template, &author, now).map(Some),
+        None => Ok(None),
+    });
+    stored.await?.ok_or_else(unknown_user)?;
+    Ok(HttpResponse::Created().json(Wrapped { data: shown(&app, service.id(), Which::Current(id)).await? }))
+}
+
+/// `POST /service/{service}/template/{template}`
+async fn update(
+    request: HttpRequest,
+    payload: Payload,
+    app: Data<App>,
+) -> Result<HttpResponse, InternalError> {
+    let acting = client(&app, &request)?;
+    let id = template_id(&request)?;
+    let (service, mut found) = find(&app, service_id(&request)?, Which::Current(id)).await?;
+    let old = found.pop().ok_or(Problem::NoResult)?.dated.template;
+    let channel = permitted(&service, Some(old.channel), "Updating")?;
+    let asked = Update::read(json(&app, payload).await?)?;
+    if asked.redact_personalisation {
+        let by = asked.created_by.ok_or_else(|| Problem::field("created_by", "Field is required"))?;
+        redact(&app, id, by).await?;
+        return Ok(HttpResponse::Ok().json(()));
+    }
+    if let Some(reply_to) = asked.reply_to {
+        set_reply_to(&app, &service, &old, reply_to).await?;
+    } else {
+        let change = change(asked.change, channel, &old)?;
+        make_version(&app, (service.id(), id), change, asked.created_by, acting.user).await?;
+    }
+    Ok(HttpResponse::Ok().json(Wrapped { data: shown(&app, service.id(), Which::Current(id)).await? }))
+}
+
+/// What may become of a template, by the rules for new ones.
+fn change(asked: Change, channel: Channel, old: &Template) -> Result<Change, Problem> {
+    if let Some(content) = asked.content.as_ref().filter(|content| **content != old.content) {
+        fits(channel, content)?;
+    }
+    let subject = match channel {
+        Channel::Sms => None,
+        Channel::Email => asked.subject.map(subject).transpose()?,
+    };
+    Ok(Change { subject, ..asked })
+}
+
+/// By whom the body says, or else by whom the client acts for if that is somebody we know.
+async fn make_version(
+    app: &App,
+    (service, id): (ServiceId, TemplateId),
+    change: Change,
+    created_by: Option<Uuid>,
+    acting: Option<Uuid>,
+) -> Result<(), Problem> {
+    let now = app.clock.now();
+    let known = app.db.run("template.update", move |conn| {
+        let author = match created_by.or(acting) {
+            Some(user) => template::author(conn, user)?,
+            None => None,
+        };
+        if created_by.is_some() && author.is_none() {
+            return Ok(false);
+        }
+        template::update(conn, (service, id), change, author.as_ref(), now).map(|_version| true)
+    });
+    if known.await? { Ok(()) } else { Err(unknown_user()) }
+}
+
+async fn redact(app: &App, id: TemplateId, by: Uuid) -> Result<(), Problem> {
+    let redacted = app.db.run("template.redact", move |conn| match template::author(conn, by)? {
+        Some(_) => template::redact(conn, id, by).map(Some),
+        None => Ok(None),
+    });
+    redacted.await?.ok_or_else(unknown_user)
+}
+
+async fn set_reply_to(
+    app: &App,
+    service: &KnownService,
+    template: &Template,
+    reply_to: Option<Uuid>,
+) -> Result<(), Problem> {
+    if let Some(id) = reply_to {
+        let (field, known) = match template.channel {
+            Channel::Sms => ("sms_sender_id", service.sms_sender(SmsSenderId(id)).is_some()),
+            Channel::Email => ("email_reply_to_id", service.reply_to(ReplyToId(id)).is_some()),
+        };
+        if !known {
+            return Err(accept::unknown_sender(field, id, service.id()));
+        }
+    }
+    let (id, now) = (template.id, app.clock.now());
+    Ok(app
+        .db
+        .run("template.set_reply_to", move |conn| template::set_reply_to(conn, id, reply_to, now))
+        .await?)
+}
+
+/// None is a letter, which nobody may write: they are not carried.
+fn permitted(
+    service: &KnownService,
+    channel: Option<Channel>,
+    doing: &'static str,
+) -> Result<Channel, Problem> {
+    let (needed, what) = match channel {
+        Some(Channel::Sms) => (Some(Permission::Sms), "text message"),
+        Some(Channel::Email) => (Some(Permission::Email), "email"),
+        None => (None, "letter"),
+    };
+    let permitted = needed.is_some_and(|needed| service.service.permissions.contains(&needed));
+    channel.filter(|_| permitted).ok_or_else(|| {
+        Problem::ForbiddenField("template_type", format!("{doing} {what} templates is not allowed").into())
+    })
+}
+
+/// Whatever its placeholders stand for comes on top of this.
+fn fits(channel: Channel, content: &str) -> Result<(), Problem> {
+    let (too_long, limit) = match channel {
+        Channel::Sms => {
+            (Sms::render(content, &Personalisation::default(), None).is_too_long(), sms::CHARACTER_LIMIT)
+        }
+        Channel::Email => (content.len() > email::BYTE_LIMIT, email::BYTE_LIMIT),
+    };
+    if too_long {
+        let message = format!("Content has a character count greater than the limit of {limit}");
+        return Err(Problem::field("content", message));
+    }
+    Ok(())
+}
+
+/// Of an e-mail.
+fn subject(subject: String) -> Result<String, Problem> {
+    if subject.trim().is_empty() {
+        Err(Problem::field("subject", "Invalid template subject"))
+    } else {
+        Ok(subject)
+    }
+}
+
+fn unknown_user() -> Problem {
+    Problem::field("created_by", "User not found")
+}
+
+fn template_id(request: &HttpRequest) -> Result<TemplateId, Problem> {
+    Ok(TemplateId(id(request, "template")?))
+}
+
+/// As it is now: what has just been changed shows.
+async fn known_service(app: &App, id: ServiceId) -> Result<KnownService, Problem> {
+    let found = app.db.run("service.find", move |conn| db::service::find(conn, id)).await?;
+    found.map(KnownService::new).ok_or(Problem::NoResult)
+}
+
+async fn find(app: &App, service: ServiceId, which: Which) -> Result<(KnownService, Vec<Detailed>), Problem> {
+    let known = known_service(app, service).await?;
+    let found = app.db.run("template.detailed", move |conn| template::detailed(conn, service, which));
+    Ok((known, found.await?))
+}
+
+async fn shown(app: &App, service: ServiceId, which: Which) -> Result<Shown, Problem> {
+    let (service, mut found) = find(app, service, which).await?;
+    let detailed = found.pop().ok_or(Problem::NoResult)?;
+    Ok(Shown::new(app, &service, detailed))
+}
