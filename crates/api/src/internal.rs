@@ -13,6 +13,7 @@ mod log;
 mod one_off;
 mod senders;
 mod services;
+mod statistics;
 mod templates;
 mod users;
 
@@ -39,6 +40,7 @@ pub(crate) fn table(config: &mut ServiceConfig) {
     inbound::table(config);
     senders::table(config);
     services::table(config);
+    statistics::table(config);
     templates::table(config);
     log::table(config);
     one_off::table(config);

@@ -23,7 +23,7 @@ const PAGE: i64 = 250;
 /// A text that a person sent. The clients' schemas forbid other keys.
 #[derive(Serialize, ToSchema)]
 #[schema(as = ReceivedText)]
-struct Shown {
+pub(crate) struct Shown {
     #[schema(value_type = Uuid)]
     id: ReceivedTextId,
     #[schema(format = DateTime)]
@@ -39,7 +39,7 @@ struct Shown {
 
 impl Shown {
     /// What does not open is shown as empty: one bad row must not hide the rest of a page.
-    fn new(service_id: ServiceId, text: ReceivedText) -> Self {
+    pub(crate) fn new(service_id: ServiceId, text: ReceivedText) -> Self {
         if text.content.is_none() {
             tracing::error!(received_text = %text.id, "the content does not open with our sealing keys");
         }
@@ -64,7 +64,8 @@ struct Page {
 
 #[utoipa::path(
     get, path = "/v2/received-text-messages", tag = openapi::RECEIVED, operation_id = "getReceivedTexts",
-    summary = "Received texts", description = "The newest first. Keys of every type may read them. Other parameters are refused.",
+    summary = "Received texts",
+    description = "The newest first. Keys of every type may read them. Other parameters are refused.",
     params(request::OlderReceivedTexts),
     responses((status = 200, description = "A page of the list.", body = Page), refusal::ReadReceivedTexts),
 )]
