@@ -4,12 +4,14 @@
 //! are serialised from, refusals from what refuses (`refusal`), limits from their constants. What bodies may hold is described
 //! in `request`, because they are read by hand. One function makes one document; there is one so far.
 
+mod answer;
 pub(crate) mod example;
 mod introduction;
 mod markdown;
 mod page;
 pub(crate) mod refusal;
 pub(crate) mod request;
+mod rules;
 
 use std::sync::LazyLock;
 
@@ -19,8 +21,8 @@ use serde_json::Value;
 use utoipa::{
     Modify, OpenApi,
     openapi::{
-        self, RefOr, Type,
-        schema::{ObjectBuilder, Schema, SchemaType},
+        self, Type,
+        schema::{ObjectBuilder, SchemaType},
         security::{HttpAuthScheme, HttpBuilder, SecurityScheme},
     },
 };
@@ -90,9 +92,7 @@ impl Modify for Finish {
             }
         }
         let components = document.components.get_or_insert_default();
-        for schema in components.schemas.values_mut() {
-            null_where_nothing_is(schema);
-        }
+        answer::correct(&mut document.paths, components);
         refusal::add_to(components);
         let bearer = HttpBuilder::new()
             .scheme(HttpAuthScheme::Bearer)
@@ -100,20 +100,6 @@ impl Modify for Finish {
             .description(Some(introduction::token()))
             .build();
         components.add_security_scheme(KEY, SecurityScheme::Http(bearer));
-    }
-}
-
-/// utoipa takes `()` for anything; serde writes null.
-fn null_where_nothing_is(schema: &mut RefOr<Schema>) {
-    let RefOr::T(Schema::Object(object)) = schema else { return };
-    for property in object.properties.values_mut() {
-        if let RefOr::T(Schema::Object(nothing)) = property
-            && nothing.schema_type == SchemaType::AnyValue
-            && nothing.default == Some(Value::Null)
-        {
-            nothing.schema_type = Type::Null.into();
-            nothing.default = None;
-        }
     }
 }
 

@@ -19,11 +19,14 @@ struct Shown {
     status: &'static str,
     /// These, and the others, are absent when `simple` was asked for.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     git_commit: Option<&'static str>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     build_time: Option<&'static str>,
     /// The latest migration of the database.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     db_version: Option<String>,
 }
 

@@ -21,7 +21,7 @@ use crate::{
     config::ApiConfig,
     error::{PlainError, Problem},
     lookup::KnownTemplate,
-    openapi::{self, example, refusal},
+    openapi::{self, example, refusal, request},
     page,
 };
 
@@ -90,10 +90,7 @@ fn address(keyring: &Keyring, id: NotificationId, token: &str, now: DateTime<Utc
     get, path = "/unsubscribe/{id}/{token}", tag = openapi::UNSUBSCRIBING, operation_id = "unsubscribePage", security(()),
     summary = "The page for people",
     description = "Asks whether it is meant. To open it changes nothing.",
-    params(
-        ("id" = Uuid, Path, description = "The notification.", example = "019a2f3c-9d42-7b21-9c66-3f7c2e1d0b22"),
-        ("token" = String, Path, description = "Whose mail it was, sealed.", example = "AQAAAAEexample"),
-    ),
+    params(request::UnsubscribeLink),
     responses(
         (status = 200, description = "A page with a button.", content_type = "text/html", body = String),
         (status = 404, description = "The link does not work, says a page.", content_type = "text/html", body = String),
@@ -130,12 +127,9 @@ struct Unsubscribed {
 #[utoipa::path(
     post, path = "/unsubscribe/{id}/{token}", tag = openapi::UNSUBSCRIBING, operation_id = "unsubscribe", security(()),
     summary = "Unsubscribe",
-    description = "Mail programs post here (`List-Unsubscribe-Post`). The body, if any, is not looked at; to repeat it does no \
-                   harm. Links are valid for a year. Whoever accepts `text/html` gets a page.",
-    params(
-        ("id" = Uuid, Path, description = "The notification.", example = "019a2f3c-9d42-7b21-9c66-3f7c2e1d0b22"),
-        ("token" = String, Path, description = "Whose mail it was, sealed.", example = "AQAAAAEexample"),
-    ),
+    description = "Mail programs post here (`List-Unsubscribe-Post`). The body, if any, is not looked at; to repeat it \
+                   does no harm. Links are valid for a year. Whoever accepts `text/html` gets a page.",
+    params(request::UnsubscribeLink),
     responses((status = 200, description = "The service has been told.", content(
         (Unsubscribed = "application/json"),
         (String = "text/html"),

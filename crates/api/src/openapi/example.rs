@@ -5,9 +5,9 @@ use serde_json::{Value, json};
 
 const SERVICE: &str = "9c1e0a5e-8f7d-4a43-9a6a-0b8d3a1f5c02";
 const SMS_TEMPLATE: &str = "2b9d6f0c-53a1-4c7e-8d9b-1f2e3d4c5b6a";
-const EMAIL_TEMPLATE: &str = "77aa31c8-6c1d-4be5-b0f4-9d8c7b6a5f4e";
-const SMS: &str = "019a2f3c-9d41-7a10-8c55-2f6b1e0d9a11";
-const EMAIL: &str = "019a2f3c-9d42-7b21-9c66-3f7c2e1d0b22";
+pub(super) const EMAIL_TEMPLATE: &str = "77aa31c8-6c1d-4be5-b0f4-9d8c7b6a5f4e";
+pub(super) const SMS: &str = "019a2f3c-9d41-7a10-8c55-2f6b1e0d9a11";
+pub(super) const EMAIL: &str = "019a2f3c-9d42-7b21-9c66-3f7c2e1d0b22";
 const RECEIVED: &str = "019a2f41-0c77-7c32-8d77-4f8d3e2c1b33";
 const HOST: &str = "https://api.pillarbox.example";
 

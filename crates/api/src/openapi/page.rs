@@ -12,6 +12,9 @@ use crate::page;
 
 const STYLE: &str = include_str!("page.css");
 
+/// What only programs want to know.
+const SIZES: [&str; 3] = ["int32", "int64", "double"];
+
 const METHODS: [&str; 2] = ["get", "post"];
 
 pub(super) fn answer(page: &'static str) -> HttpResponse {
@@ -42,7 +45,10 @@ pub(super) fn render(document: &Value) -> Markup {
                 main #content {
                     header {
                         h1 { (title) " API" }
-                        p.soft { "For programs: " a href="/openapi.json" { "openapi.json" } " (OpenAPI " (text(&document["openapi"])) ")" }
+                        p.soft {
+                            "For programs: " a href="/openapi.json" { "openapi.json" }
+                            " (OpenAPI " (text(&document["openapi"])) ")"
+                        }
                         (markdown::blocks(text(&document["info"]["description"])))
                     }
                     @for tag in list(&document["tags"]) { (page.tag(tag)) }
@@ -50,7 +56,11 @@ pub(super) fn render(document: &Value) -> Markup {
                         h2 { "Refusals" }
                         p { "What operations have in common; they refer to it." }
                         @for (name, response) in members(&document["components"]["responses"]) {
-                            article id={ "refusal-" (name) } { h3 { (name) } (page.response_body(response)) }
+                            article id={ "refusal-" (name) } {
+                                h3 { (name) }
+                                p { (inline(text(&response["description"]))) }
+                                (page.response_rest(response))
+                            }
                         }
                     }
                     section #objects {
@@ -147,9 +157,8 @@ impl<'d> Page<'d> {
             path.replace(&format!("{{{}}}", text(&parameter["name"])), &plain(&parameter["example"]))
         });
         let mut lines = vec![format!("curl \"$PILLARBOX{path}\"")];
-        let is_open = operation["security"]
-            .as_array()
-            .is_some_and(|all| all.iter().all(|one| one == &Value::Object(Default::default())));
+        // An operation's own `security` says that it needs none.
+        let is_open = !operation["security"].is_null();
         if !is_open {
             lines.push("-H \"Authorization: Bearer $TOKEN\"".into());
         }
@@ -169,16 +178,18 @@ impl<'d> Page<'d> {
         let class = if status.starts_with('2') { "good" } else { "bad" };
         match reference(response) {
             Some(name) => html! {
-                p.answer { strong.(class) { (status) } " " a href={ "#refusal-" (name) } { (name) } ": " (inline(text(&self.resolved(response)["description"]))) }
+                p.answer {
+                    strong.(class) { (status) } " " a href={ "#refusal-" (name) } { (name) } ": "
+                    (inline(text(&self.resolved(response)["description"])))
+                }
             },
             None => html! {
-                div.answer { p { strong.(class) { (status) } " " (inline(text(&response["description"]))) } (self.response_rest(response)) }
+                div.answer {
+                    p { strong.(class) { (status) } " " (inline(text(&response["description"]))) }
+                    (self.response_rest(response))
+                }
             },
         }
-    }
-
-    fn response_body(&self, response: &Value) -> Markup {
-        html! { p { (inline(text(&response["description"]))) } (self.response_rest(response)) }
     }
 
     /// Headers, form, examples.
@@ -188,17 +199,22 @@ impl<'d> Page<'d> {
                 p.soft { "Header " code { (name) } ": " (inline(text(&header["description"]))) }
             }
             @for (kind, content) in members(&response["content"]) {
-                p.soft { code { (kind) } @if !content["schema"].is_null() { ", " (self.kind(&content["schema"])) } }
+                @let schema = &content["schema"];
+                p.soft { code { (kind) } @if !schema.is_null() { ", " (self.kind(schema)) } }
+                @if reference(schema).is_none() { (self.properties(schema)) }
                 @let examples: Vec<_> = members(&content["examples"]).collect();
                 @if examples.is_empty() {
-                    @for example in list(&self.resolved(&content["schema"])["examples"]).take(1) { details { summary { "Example" } pre { code { (json(example)) } } } }
-                    @if reference(&content["schema"]).is_none() && !content["schema"]["properties"].is_null() {
-                        details { summary { "Properties" } (self.properties(&content["schema"])) }
+                    @let own = content.get("example").into_iter();
+                    @for example in own.chain(list(&self.resolved(schema)["examples"])).take(1) {
+                        details { summary { "Example" } pre { code { (json(example)) } } }
                     }
                 } @else {
                     details {
                         summary { @if examples.len() == 1 { "Example" } @else { (examples.len()) " examples" } }
-                        @for (name, example) in examples { p.example { (name) } pre { code { (json(&example["value"])) } } }
+                        @for (_, example) in examples {
+                            p.example { (text(&example["summary"])) }
+                            pre { code { (json(&example["value"])) } }
+                        }
                     }
                 }
             }
@@ -211,8 +227,12 @@ impl<'d> Page<'d> {
             @let schema = self.resolved(schema);
             (markdown::blocks(text(&schema["description"])))
             (self.properties(schema))
-            @if schema["additionalProperties"] == Value::Bool(false) { p.soft { "No other properties are allowed." } }
-            @for example in list(&schema["examples"]) { details { summary { "Example" } pre { code { (json(example)) } } } }
+            @if schema["additionalProperties"] == Value::Bool(false) {
+                p.soft { "No other properties are allowed." }
+            }
+            @for example in list(&schema["examples"]) {
+                details { summary { "Example" } pre { code { (json(example)) } } }
+            }
         }
     }
 
@@ -224,7 +244,11 @@ impl<'d> Page<'d> {
                     @for (name, property) in members(&schema["properties"]) {
                         dt { code { (name) } }
                         dd {
-                            p.soft { (self.kind(property)) @if is_required(name) { ", " strong { "required" } } @if property["deprecated"] == Value::Bool(true) { ", deprecated" } }
+                            p.soft {
+                                (self.kind(property))
+                                @if is_required(name) { ", " strong { "required" } }
+                                @if property["deprecated"] == Value::Bool(true) { ", deprecated" }
+                            }
                             (markdown::blocks(text(&property["description"])))
                             (limits(property))
                             @let inner = if property["items"].is_object() { &property["items"] } else { property };
@@ -243,7 +267,9 @@ impl<'d> Page<'d> {
         }
         let alternatives: Vec<_> = list(&schema["anyOf"]).chain(list(&schema["oneOf"])).collect();
         if !alternatives.is_empty() {
-            return html! { @for (index, one) in alternatives.into_iter().enumerate() { @if index > 0 { " or " } (self.kind(one)) } };
+            return html! {
+                @for (index, one) in alternatives.into_iter().enumerate() { @if index > 0 { " or " } (self.kind(one)) }
+            };
         }
         let types: Vec<&str> = match &schema["type"] {
             Value::Array(types) => types.iter().map(text).collect(),
@@ -252,7 +278,7 @@ impl<'d> Page<'d> {
         };
         html! {
             (types.join(" or "))
-            @if let Some(format) = schema["format"].as_str() { " (" (format) ")" }
+            @if let Some(format) = schema["format"].as_str() && !SIZES.contains(&format) { " (" (format) ")" }
             @if !schema["items"].is_null() { " of " (self.kind(&schema["items"])) }
             @if schema["additionalProperties"].is_object() { " of " (self.kind(&schema["additionalProperties"])) }
         }

@@ -3,13 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use chrono::{DateTime, TimeDelta, Utc};
-use db::limit::{Exceeded, Limit};
-use domain::{
-    sms::{self, Unsendable},
-    status::{Channel, KeyType},
-};
-use serde_json::{Value, json};
+use serde_json::Value;
 use utoipa::{
     IntoResponses,
     openapi::{
@@ -21,20 +15,22 @@ use utoipa::{
     },
 };
 
-use super::mebibytes;
+use super::{
+    mebibytes,
+    rules::{
+        Case, email_rules, forbidden, not_an_id, not_json, preview_rules, query_rules, refused, rule,
+        sms_rules, too_many, too_many_in_2016, v1_rules,
+    },
+};
 use crate::{
-    accept,
     auth::Denied,
     config::ApiConfig,
     error::Problem,
     unsubscribe,
-    v2::{notifications::query::ListQuery, received_texts, schema},
+    v2::{received_texts, schema},
 };
 
 pub(crate) type Answers = BTreeMap<String, RefOr<Response>>;
-
-/// What an answer is an example of, and what it is made from.
-type Case = (&'static str, Problem);
 
 /// Which of the contract's two forms errors take.
 #[derive(Clone, Copy)]
@@ -141,7 +137,10 @@ impl Shared {
             Self::InFlight => vec![("in flight", Problem::IdempotencyKeyInFlight)],
             Self::TooLarge => vec![("too large", Problem::BodyTooLarge)],
             Self::KeyReused => vec![("key reused", Problem::IdempotencyKeyReused)],
-            Self::TooMany => too_many(form),
+            Self::TooMany => match form {
+                Form::V2 => too_many(),
+                Form::Plain => too_many_in_2016(),
+            },
             Self::Failed => vec![("failure", internal())],
             Self::Unavailable => vec![("unavailable", Problem::Unavailable(String::new()))],
             Self::TimedOut => vec![("timeout", Problem::TookTooLong)],
@@ -150,39 +149,6 @@ impl Shared {
 
     fn response(self, form: Form) -> Response {
         response(form, self.description(), &self.cases(form))
-    }
-}
-
-fn forbidden() -> Vec<Case> {
-    [
-        ("not a token", Denied::BadToken),
-        ("no iss", Denied::NoIssuer),
-        ("iss not an id", Denied::IssuerNotAnId),
-        ("unknown service", Denied::UnknownService),
-        ("no keys", Denied::NoKeys),
-        ("archived service", Denied::Archived),
-        ("clock", Denied::Clock),
-        ("wrong algorithm", Denied::WrongAlgorithm),
-        ("revoked key", Denied::Revoked),
-        ("unknown key", Denied::NoKeyMatches),
-    ]
-    .map(|(name, denied)| (name, denied.into()))
-    .into()
-}
-
-fn too_many(form: Form) -> Vec<Case> {
-    let limits = db::service::Limits::LIVE;
-    let exceeded = |of, limit, retry_after| Problem::LimitExceeded(Exceeded { limit, of, retry_after });
-    let (minute, day) = (TimeDelta::seconds(1), TimeDelta::hours(9));
-    match form {
-        Form::V2 => vec![
-            ("a minute", exceeded(Limit::Rate(KeyType::Normal), limits.rate, minute)),
-            ("a day", exceeded(Limit::Daily(Channel::Sms), limits.sms, day)),
-            ("abroad", exceeded(Limit::DailyInternational, limits.international_sms, day)),
-        ],
-        Form::Plain => {
-            vec![("a day", exceeded(Limit::DailyTogether, db::service::Limits::TRIAL.sms, day))]
-        }
     }
 }
 
@@ -209,162 +175,33 @@ refusals! {
     SendSms(Form::V2): [WITH_TOKEN, WITH_BODY, SENDING, EVERY], "400" = (RULES, sms_rules());
     SendEmail(Form::V2): [WITH_TOKEN, WITH_BODY, SENDING, EVERY], "400" = (RULES, email_rules());
     SendLetter(Form::V2): [WITH_TOKEN, WITH_BODY, [Shared::TooMany], EVERY],
-        "400" = ("Always: letters are not carried yet.", vec![NOT_JSON(), rule("no letters", "Service is not allowed to send letters")]);
+        "400" = ("Always: letters are not carried yet.", [
+            not_json(), rule("no letters", "Service is not allowed to send letters"),
+        ]);
     ReadNotification(Form::V2): [WITH_TOKEN, [Shared::NotFound], EVERY],
-        "400" = ("The id is none.", vec![not_an_id("notification_id")]);
+        "400" = ("The id is none.", [not_an_id("notification_id")]);
     ReadPdf(Form::V2): [WITH_TOKEN, [Shared::NotFound], EVERY],
-        "400" = ("Always, of a notification that there is.", vec![not_an_id("notification_id"), rule("no letter", "Notification is not a letter")]);
+        "400" = ("Always, of a notification that there is.", [
+            not_an_id("notification_id"), rule("no letter", "Notification is not a letter"),
+        ]);
     ReadNotifications(Form::V2): [WITH_TOKEN, EVERY], "400" = (QUERY, query_rules());
-    ReadTemplate(Form::V2): [WITH_TOKEN, [Shared::NotFound], EVERY], "400" = ("The id is none.", vec![not_an_id("id")]);
+    ReadTemplate(Form::V2): [WITH_TOKEN, [Shared::NotFound], EVERY], "400" = ("The id is none.", [not_an_id("id")]);
     ReadTemplates(Form::V2): [WITH_TOKEN, EVERY],
-        "400" = (QUERY, vec![refused("not one of", schema::template_type("type=fax"))]);
+        "400" = (QUERY, [refused("not one of", schema::template_type("type=fax"))]);
     Preview(Form::V2): [WITH_TOKEN, [Shared::NotFound], WITH_BODY, EVERY],
         "400" = ("The body is wrong, or values are missing.", preview_rules());
     ReadReceivedTexts(Form::V2): [WITH_TOKEN, EVERY],
-        "400" = (QUERY, vec![refused("not an id", received_texts::older_than("older_than=1"))]);
+        "400" = (QUERY, [refused("not an id", received_texts::older_than("older_than=1"))]);
     V1Send(Form::Plain): [WITH_TOKEN, [Shared::NotFound], WITH_BODY, [Shared::TooMany], EVERY],
         "400" = ("A field is wrong.", v1_rules());
     V1ReadNotification(Form::Plain): [WITH_TOKEN, [Shared::NotFound], EVERY],;
     V1ReadNotifications(Form::Plain): [WITH_TOKEN, [Shared::NotFound], EVERY],
-        "400" = (QUERY, vec![("not a number", Problem::field("page", "Not a valid integer."))]);
+        "400" = (QUERY, [("not a number", Problem::field("page", "Not a valid integer."))]);
     Unsubscribe(Form::Plain): [EVERY],
-        "404" = ("The link does not work.", vec![
+        "404" = ("The link does not work.", [
             ("bad token", unsubscribe::INVALID), ("no notification", unsubscribe::GONE), ("not an id", Problem::UnknownUrl),
         ]);
     Status(Form::Plain): [EVERY],;
-}
-
-fn rule(name: &'static str, message: impl Into<std::borrow::Cow<'static, str>>) -> Case {
-    (name, Problem::bad_request(message))
-}
-
-#[expect(non_snake_case, reason = "as good as a constant")]
-fn NOT_JSON() -> Case {
-    rule("not JSON", crate::body::NOT_JSON)
-}
-
-fn not_an_id(name: &str) -> Case {
-    ("not an id", Problem::Validation(vec![format!("{name} {}", schema::NOT_A_UUID)]))
-}
-
-/// What a reader says to something wrong.
-fn refused<T>(name: &'static str, read: Result<T, Problem>) -> Case {
-    (name, read.err().unwrap_or_else(|| Problem::Internal(format!("nothing is wrong with {name}"))))
-}
-
-fn sms_rules() -> Vec<Case> {
-    let read = |name, body: Value| refused(name, schema::SmsRequest::read(body, DateTime::<Utc>::MIN_UTC));
-    let id = "2b9d6f0c-53a1-4c7e-8d9b-1f2e3d4c5b6a";
-    let to = |number: &str| json!({ "phone_number": number, "template_id": id });
-    let too_long = Unsendable::TooLong { length: sms::CHARACTER_LIMIT + 2 };
-    let mut rules = vec![
-        NOT_JSON(),
-        read("several violations", json!({ "template_id": "17", "personalisation": "Rosa", "to": "Rosa" })),
-        read("too few digits", to("07700")),
-        read("not digits", to("Rosa")),
-        read("no such country", to("+999 7700 900855")),
-        read("impossible number", to("+44 1111 111111")),
-    ];
-    rules.extend(template_rules("Service is not allowed to send text messages", "email", "sms"));
-    rules.extend([
-        rule("empty", Unsendable::Empty.to_string()),
-        rule("file", "Can only send a file by email"),
-        rule("unknown sender", unknown_sender("sms_sender_id")),
-        rule("team key", accept::TEAM_ONLY),
-        rule("trial mode", accept::TRIAL_MODE),
-        rule("abroad", "Cannot send to international mobile numbers"),
-        ("landline", Problem::InvalidPhone("Not a UK mobile number")),
-        rule("too long", too_long.to_string()),
-    ]);
-    rules
-}
-
-fn email_rules() -> Vec<Case> {
-    let read = |name, body: Value| refused(name, schema::EmailRequest::read(body, DateTime::<Utc>::MIN_UTC));
-    let id = "77aa31c8-6c1d-4be5-b0f4-9d8c7b6a5f4e";
-    let mut rules = vec![
-        NOT_JSON(),
-        read("several violations", json!({ "template_id": "17", "personalisation": "Rosa", "to": "Rosa" })),
-        read("not an address", json!({ "email_address": "rosa@example", "template_id": id })),
-        read(
-            "not https",
-            json!({
-                "email_address": "rosa@example.com", "template_id": id, "one_click_unsubscribe_url": "http://www.example.com",
-            }),
-        ),
-    ];
-    rules.extend(template_rules("Service is not allowed to send emails", "sms", "email"));
-    rules.extend([
-        rule("empty", Unsendable::Empty.to_string()),
-        rule("unknown reply-to", unknown_sender("email_reply_to_id")),
-        rule("team key", accept::TEAM_ONLY),
-        rule("trial mode", accept::TRIAL_MODE),
-        rule("no contact link", "Send files by email has not been set up - add contact details for your service at \
-             https://admin.example/services/9c1e0a5e-8f7d-4a43-9a6a-0b8d3a1f5c02/service-settings/send-files-by-email"),
-        rule("too long", format!(
-            "Your message is too long. Emails cannot be longer than {limit} bytes. Your message is {} bytes.",
-            domain::email::BYTE_LIMIT + 5, limit = domain::email::BYTE_LIMIT,
-        )),
-    ]);
-    rules
-}
-
-/// Rows 4 to 8 of the contract.
-fn template_rules(not_allowed: &'static str, other: &str, this: &str) -> [Case; 5] {
-    [
-        rule("not allowed", not_allowed),
-        rule("unknown template", "Template not found"),
-        rule("other template", format!("{other} template is not suitable for {this} notification")),
-        rule("archived template", "Template has been deleted"),
-        rule("missing values", "Missing personalisation: name, date"),
-    ]
-}
-
-fn unknown_sender(field: &str) -> String {
-    format!(
-        "{field} 1c5a44d0-f3b2-4e8f-9b7d-6a5c4d3e2f10 does not exist in database for service id \
-         9c1e0a5e-8f7d-4a43-9a6a-0b8d3a1f5c02"
-    )
-}
-
-fn query_rules() -> Vec<Case> {
-    [("not one of", "status=lost"), ("not an id", "older_than=1"), ("unknown parameter", "page=2")]
-        .map(|(name, query)| refused(name, ListQuery::read(query)))
-        .into()
-}
-
-fn preview_rules() -> Vec<Case> {
-    vec![
-        not_an_id("id"),
-        NOT_JSON(),
-        refused("not an object", schema::preview(json!({ "personalisation": "Rosa" }))),
-        rule("missing values", "Missing personalisation: name"),
-    ]
-}
-
-fn v1_rules() -> Vec<Case> {
-    let to = |message| Problem::field("to", message);
-    let template = |message| Problem::field("template", message);
-    vec![
-        ("missing", to("Missing data for required field.")),
-        ("bad number", to("Invalid phone number: Not enough digits")),
-        ("bad address", to("Not a valid email address")),
-        ("archived template", template("Template has been deleted")),
-        ("missing values", template("Missing personalisation: name, date")),
-        ("other values", template("Personalisation not needed for template: town")),
-        (
-            "too long",
-            Problem::field(
-                "content",
-                format!(
-                    "Content has a character count greater than the limit of {}",
-                    crate::v1::send::SMS_BYTE_LIMIT
-                ),
-            ),
-        ),
-        ("team key", to(accept::TEAM_ONLY)),
-        ("trial mode", to(accept::TRIAL_MODE)),
-    ]
 }
 
 fn reference(form: Form, shared: Shared) -> (String, RefOr<Response>) {
@@ -379,8 +216,10 @@ fn response(form: Form, description: String, cases: &[Case]) -> Response {
     // Some have one form whichever API is asked.
     let is_plain = bodies.iter().all(|(_, body)| body.get("result").is_some());
     let schema = Ref::from_schema_name(if is_plain { PLAIN_ERROR } else { ERRORS });
-    let examples =
-        bodies.into_iter().map(|(name, body)| (name, ExampleBuilder::new().value(Some(body)).build()));
+    // Their keys keep them in order.
+    let examples = bodies.into_iter().enumerate().map(|(index, (name, body))| {
+        (format!("{:02}", index + 1), ExampleBuilder::new().summary(name).value(Some(body)).build())
+    });
     let content = ContentBuilder::new().schema(Some(schema)).examples_from_iter(examples).build();
     let headers = cases.first().map(|(_, problem)| headers(problem)).unwrap_or_default();
     let response = ResponseBuilder::new().description(description).content("application/json", content);
@@ -474,4 +313,36 @@ fn plain_error() -> RefOr<Schema> {
         .property("message", any_of)
         .required("message")
         .into()
+}
+
+#[cfg(test)]
+mod tests {
+    use actix_web::ResponseError;
+
+    use super::*;
+    use crate::error::V2Error;
+
+    #[test]
+    fn headers_are_those_of_the_real_answers() {
+        let every = [&WITH_TOKEN[..], &[Shared::NotFound], &WITH_BODY, &SENDING, &EVERY].concat();
+        for (name, problem) in every.into_iter().flat_map(|shared| shared.cases(Form::V2)) {
+            let documented: Vec<&str> = headers(&problem).into_iter().map(|(header, _)| header).collect();
+            let answer = V2Error::from(problem).error_response();
+            for header in ["Retry-After", "X-Request-Id"] {
+                assert_eq!(
+                    answer.headers().contains_key(header),
+                    documented.contains(&header),
+                    "{header}: {name}"
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn readers_refuse_what_examples_are_made_from() {
+        let rules = [sms_rules(), email_rules(), query_rules(), preview_rules(), v1_rules()];
+        for (name, problem) in rules.into_iter().flatten() {
+            assert_eq!(problem.status(), 400, "{name}: {problem:?}");
+        }
+    }
 }

@@ -66,8 +66,7 @@ bodies! {
         .property("personalisation", personalisation(value_or_file()))
         .property("scheduled_for", scheduled_for())
         .property("email_reply_to_id", uuid("Where answers go; the service’s default address when absent."))
-        .property("one_click_unsubscribe_url", text("An `https` URL for the headers `List-Unsubscribe`, to which mail \
-             programs post. It takes the place of the template’s own link in the headers.").format(Some(SchemaFormat::Custom("uri".into()))))
+        .property("one_click_unsubscribe_url", one_click_unsubscribe_url())
         .property("sanitise_content_for", sanitise_content_for()), with File;
     LetterRequest("LetterRequest"): object("Letters are not carried yet: any body gets the answer 400.");
     PreviewRequest("PreviewRequest"): object("Other properties are ignored.")
@@ -161,7 +160,8 @@ fn email_address() -> ObjectBuilder {
 fn personalisation(values: impl Into<AdditionalProperties<Schema>>) -> ObjectBuilder {
     object(
         "A value for each placeholder of the template. Names match whatever their case, spaces, `_` and `-`. A list is \
-         written as one; `true`, `false` and text like `yes` or `no` decide what `((name??text))` shows. Other names are ignored.",
+         written as one; `true`, `false` and text like `yes` or `no` decide what `((name??text))` shows. Other names are \
+         ignored.",
     )
     .additional_properties(Some(values))
 }
@@ -169,6 +169,14 @@ fn personalisation(values: impl Into<AdditionalProperties<Schema>>) -> ObjectBui
 fn value_or_file() -> RefOr<Schema> {
     let any = any_value().description(Some("Any other value."));
     AnyOfBuilder::new().item(Ref::from_schema_name(File::name())).item(any).into()
+}
+
+fn one_click_unsubscribe_url() -> ObjectBuilder {
+    text(
+        "An `https` URL for the header `List-Unsubscribe`, to which mail programs post. It takes the place of the template’s \
+         own link there.",
+    )
+    .format(Some(SchemaFormat::Custom("uri".into())))
 }
 
 fn scheduled_for() -> ObjectBuilder {
@@ -218,6 +226,16 @@ macro_rules! parameters {
 }
 
 parameters! {
+    NotificationId: [in_path("id", "The notification.", uuid_only(), example::SMS)];
+    TemplateId: [in_path("id", "The template.", uuid_only(), example::EMAIL_TEMPLATE)];
+    TemplateVersion: [
+        in_path("id", "The template.", uuid_only(), example::EMAIL_TEMPLATE),
+        in_path("version", "From 1 on; 0 means the latest.", number().minimum(Some(0)), 1),
+    ];
+    UnsubscribeLink: [
+        in_path("id", "The notification.", uuid_only(), example::EMAIL),
+        in_path("token", "Whose mail it was, sealed.", text_only(), "AQAAAAEexample"),
+    ];
     IdempotencyKey: [
         parameter(admit::HEADER, ParameterIn::Header, &idempotency_key_description(), idempotency_key()),
     ];
@@ -268,6 +286,16 @@ fn query(name: &str, description: &str, schema: impl Into<RefOr<Schema>>) -> Par
     parameter(name, ParameterIn::Query, description, schema)
 }
 
+fn in_path(
+    name: &str,
+    description: &str,
+    schema: impl Into<RefOr<Schema>>,
+    example: impl Into<Value>,
+) -> ParameterBuilder {
+    let parameter = parameter(name, ParameterIn::Path, description, schema);
+    parameter.required(Required::True).example(Some(example.into()))
+}
+
 /// A parameter that may stand several times.
 fn several(name: &str, description: &str, words: &[&str]) -> ParameterBuilder {
     let word = text_only().enum_values(Some(words.iter().copied()));
@@ -276,11 +304,15 @@ fn several(name: &str, description: &str, words: &[&str]) -> ParameterBuilder {
 
 fn older_than(what: &str) -> ParameterBuilder {
     let description = format!("The id of a {what}: what follows after it, in the order of the list.");
-    query("older_than", &description, text_only().format(known(KnownFormat::Uuid)))
+    query("older_than", &description, uuid_only())
 }
 
 fn text_only() -> ObjectBuilder {
     ObjectBuilder::new().schema_type(Type::String)
+}
+
+fn uuid_only() -> ObjectBuilder {
+    text_only().format(known(KnownFormat::Uuid))
 }
 
 fn number() -> ObjectBuilder {

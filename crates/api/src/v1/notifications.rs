@@ -64,6 +64,7 @@ struct Shown {
     body: String,
     /// Absent for texts.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     subject: Option<String>,
     /// Null for e-mails.
     content_char_count: Option<usize>,
@@ -101,9 +102,12 @@ type Texts = HashMap<(TemplateId, i32), NamedVersion>;
 #[utoipa::path(
     get, path = "/notifications/{id}", tag = openapi::V1, operation_id = "v1GetNotification",
     summary = "One notification (2016)",
-    params(("id" = Uuid, Path, description = "Written with hyphens.", example = "019a2f3c-9d41-7a10-8c55-2f6b1e0d9a11")),
-    responses((status = 200, description = "The notification.", body = inline(Wrapped<One>), example = json!(example::v1_notification())),
-        refusal::V1ReadNotification),
+    params(request::NotificationId),
+    responses(
+        (status = 200, description = "The notification.", body = inline(Wrapped<One>),
+            example = json!(example::v1_notification())),
+        refusal::V1ReadNotification,
+    ),
 )]
 pub(crate) async fn one(request: HttpRequest, app: Data<App>) -> Result<HttpResponse, PlainError> {
     let caller = auth::service(&app, &request).await?;

@@ -1,5 +1,7 @@
 //! Templates as their service reads them, and what a message would look like.
 
+use std::collections::HashSet;
+
 use actix_web::{
     HttpRequest, HttpResponse,
     web::{Data, Payload},
@@ -103,12 +105,10 @@ impl From<Dated> for Shown {
 /// Each distinct name, the subject's first, as first spelt.
 fn placeholders(subject: Option<&str>, content: &str) -> Map<String, Value> {
     let texts = [subject.map(Template::parse), Some(Template::parse(content))];
-    let mut seen = Vec::new();
+    let mut seen = HashSet::new();
     let mut names = Map::new();
     for name in texts.iter().flatten().flat_map(Template::placeholders) {
-        let key = personalisation::key(name);
-        if !seen.contains(&key) {
-            seen.push(key);
+        if seen.insert(personalisation::key(name)) {
             names.insert(name.to_owned(), json!({ "required": true }));
         }
     }
@@ -119,7 +119,7 @@ fn placeholders(subject: Option<&str>, content: &str) -> Map<String, Value> {
 #[utoipa::path(
     get, path = "/v2/template/{id}", tag = openapi::TEMPLATES, operation_id = "getTemplate",
     summary = "One template", description = "Its latest version, even when it is archived.",
-    params(("id" = Uuid, Path, description = "The template.", example = "77aa31c8-6c1d-4be5-b0f4-9d8c7b6a5f4e")),
+    params(request::TemplateId),
     responses((status = 200, description = "The template.", body = Shown), refusal::ReadTemplate),
 )]
 pub(crate) async fn one(request: HttpRequest, app: Data<App>) -> Result<HttpResponse, V2Error> {
@@ -141,7 +141,7 @@ pub(crate) async fn one(request: HttpRequest, app: Data<App>) -> Result<HttpResp
 #[utoipa::path(
     get, path = "/v2/template/{id}/version/{version}", tag = openapi::TEMPLATES, operation_id = "getTemplateVersion",
     summary = "One version of a template",
-    params(("id" = Uuid, Path, description = "The template.", example = "77aa31c8-6c1d-4be5-b0f4-9d8c7b6a5f4e"), ("version" = i32, Path, description = "From 1 on; 0 means the latest.", minimum = 0, example = 1)),
+    params(request::TemplateVersion),
     responses((status = 200, description = "The version.", body = Shown), refusal::ReadTemplate),
 )]
 pub(crate) async fn version(request: HttpRequest, app: Data<App>) -> Result<HttpResponse, V2Error> {
@@ -173,7 +173,7 @@ pub(crate) async fn list(request: HttpRequest, app: Data<App>) -> Result<HttpRes
 #[utoipa::path(
     post, path = "/v2/template/{id}/preview", tag = openapi::TEMPLATES, operation_id = "previewTemplate",
     summary = "Preview", description = "Sends nothing, and counts against no limit. The body may be empty.",
-    params(("id" = Uuid, Path, description = "The template.", example = "77aa31c8-6c1d-4be5-b0f4-9d8c7b6a5f4e")),
+    params(request::TemplateId),
     request_body = request::PreviewRequest,
     responses((status = 200, description = "The message.", body = Previewed), refusal::Preview),
 )]

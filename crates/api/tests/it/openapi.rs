@@ -202,6 +202,14 @@ async fn every_example_keeps_its_schema() {
         responses.map(move |(status, response)| (format!("{method} {path} {status}"), response))
     });
     for (what, response) in shared.chain(own) {
+        // One message each: an example that shows another one's is not one.
+        let messages: Vec<String> = response["content"]["application/json"]["examples"]
+            .as_object()
+            .into_iter()
+            .flat_map(|all| all.values())
+            .map(|example| example["value"].to_string())
+            .collect();
+        assert_eq!(messages.len(), messages.iter().collect::<BTreeSet<_>>().len(), "{what}: {messages:#?}");
         for content in response["content"].as_object().into_iter().flat_map(|kinds| kinds.values()) {
             let several = content["examples"].as_object().into_iter().flat_map(|all| all.values());
             let several = several.map(|example| &example["value"]);
