@@ -278,6 +278,12 @@ impl<'a> Candidates<'a> {
     }
 }
 
+/// Found in `uncommon_statuses`. The function of the same name in the database says which go there.
+#[must_use]
+pub const fn is_uncommon(status: Status) -> bool {
+    matches!(Source::of(status), Source::Uncommon(_))
+}
+
 /// One page of the log, as it is at one moment.
 ///
 /// # Errors

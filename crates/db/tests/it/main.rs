@@ -5,6 +5,7 @@ mod accepting;
 mod delivering;
 mod due;
 mod limits;
+mod log;
 mod pages;
 mod plans;
 mod reading;
