@@ -1,6 +1,6 @@
 //! `sanitise_content_for`: values that come from the public are kept from becoming links or Markdown.
 
-use std::sync::LazyLock;
+use std::{collections::HashSet, sync::LazyLock};
 
 use domain::personalisation::key;
 use regex::Regex;
@@ -11,7 +11,7 @@ const MARKDOWN: &str = r"`*_()\{}[]<>#+-.!|";
 
 /// Changes the values that `names` ask for; answers each change under the name as the caller spelled it.
 pub(super) fn sanitise(values: &mut Map<String, Value>, names: &[Value]) -> Map<String, Value> {
-    let names: Vec<String> = names.iter().filter_map(Value::as_str).map(key).collect();
+    let names: HashSet<String> = names.iter().filter_map(Value::as_str).map(key).collect();
     let mut changes = Map::new();
     for (name, value) in values.iter_mut().filter(|(name, _)| names.contains(&key(name))) {
         // What is not text has no links in it.
