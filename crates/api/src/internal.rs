@@ -11,6 +11,7 @@ mod guest_list;
 mod inbound;
 mod log;
 mod one_off;
+mod providers;
 mod senders;
 mod services;
 mod statistics;
@@ -38,6 +39,7 @@ pub(crate) fn table(config: &mut ServiceConfig) {
     data_retention::table(config);
     guest_list::table(config);
     inbound::table(config);
+    providers::table(config);
     senders::table(config);
     services::table(config);
     statistics::table(config);

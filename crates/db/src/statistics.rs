@@ -1,10 +1,17 @@
 //! Figures: how many notifications there are, by day in London, template, type of key, status and provider.
 //!
 //! They are kept by triggers on `notifications` (migration `statistics` tells how), so no function here is on the way of a
-//! notification. Readers ask the view `figures`, which adds what is folded to what is not yet.
+//! notification. Readers ask the views `figures` and `figures_by_month`, which add what is folded to what is not yet;
+//! [`figures`] has their questions.
+
+mod figures;
 
 use diesel::{PgConnection, QueryResult, RunQueryDsl, sql_types as sql};
 
+pub use self::figures::{
+    Carried, Days, LastUsed, Listed, Named, Sum, by_month, by_provider, by_provider_of_service, by_template,
+    count, last_use, most_recently_used, of_all_services, of_platform, of_service, templates_by_month,
+};
 use crate::statement::statement;
 
 statement! {
@@ -18,7 +25,15 @@ statement! {
        INSERT INTO statistics AS s SELECT * FROM sums
        ON CONFLICT (service_id, day, template_id, channel, key_type, status, provider) DO UPDATE SET
          count = s.count + EXCLUDED.count, billable_units = s.billable_units + EXCLUDED.billable_units,
-         last_created_at = greatest(s.last_created_at, EXCLUDED.last_created_at))
+         last_created_at = greatest(s.last_created_at, EXCLUDED.last_created_at)),
+     added_by_month AS (
+       INSERT INTO statistics_by_month AS m
+       SELECT service_id, date_trunc('month', day::timestamp)::date, template_id, channel, key_type, status, sum(count),
+         max(last_created_at)
+       FROM sums GROUP BY 1, 2, 3, 4, 5, 6
+       ON CONFLICT (service_id, month, template_id, channel, key_type, status) DO UPDATE SET
+         count = m.count + EXCLUDED.count,
+         last_created_at = greatest(m.last_created_at, EXCLUDED.last_created_at))
      SELECT count(*) FROM folded"
 }
 
@@ -40,13 +55,23 @@ statement! {
      kept AS (
        SELECT service_id, day, template_id, channel, key_type, status, provider, sum(count) AS count,
          sum(billable_units) AS billable_units
-       FROM figures GROUP BY 1, 2, 3, 4, 5, 6, 7 HAVING sum(count) <> 0 OR sum(billable_units) <> 0)
+       FROM figures GROUP BY 1, 2, 3, 4, 5, 6, 7 HAVING sum(count) <> 0 OR sum(billable_units) <> 0),
+     months AS (
+       SELECT service_id, date_trunc('month', day::timestamp)::date AS month, template_id, channel, key_type, status,
+         sum(count) AS count, max(last_created_at) AS last_created_at
+       FROM figures GROUP BY 1, 2, 3, 4, 5, 6),
+     kept_months AS (
+       SELECT service_id, month, template_id, channel, key_type, status, sum(count) AS count,
+         max(last_created_at) AS last_created_at
+       FROM figures_by_month GROUP BY 1, 2, 3, 4, 5, 6)
      SELECT (SELECT count(*) FROM (TABLE counted EXCEPT TABLE kept) AS missing)
-       + (SELECT count(*) FROM (TABLE kept EXCEPT TABLE counted) AS surplus)"
+       + (SELECT count(*) FROM (TABLE kept EXCEPT TABLE counted) AS surplus)
+       + (SELECT count(*) FROM (TABLE months EXCEPT TABLE kept_months) AS missing)
+       + (SELECT count(*) FROM (TABLE kept_months EXCEPT TABLE months) AS surplus)"
 }
 
-/// In how many figures the kept ones differ from a slow recount of the rows, in one snapshot. None, unless partitions were
-/// dropped: figures outlive rows.
+/// In how many figures the kept ones differ from a slow recount of the rows, and the months from their days, in one snapshot.
+/// None, unless partitions were dropped: figures outlive rows.
 ///
 /// # Errors
 /// When the query fails.

@@ -19,7 +19,11 @@ use uuid::Uuid;
 use crate::{
     App,
     error::{InternalError, Problem},
-    internal::{self, Wrapped, fields::Fields},
+    internal::{
+        self, Wrapped,
+        fields::Fields,
+        statistics::{self, Statistics},
+    },
     routes::{BOTH, READ, WRITE, at, get},
     v2::timestamp,
 };
@@ -42,11 +46,14 @@ pub(crate) struct Told {
     email_branding: (),
     letter_branding: (),
     organisation: (),
+    /// Only where they were asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    statistics: Option<Statistics>,
 }
 
 impl From<Details> for Told {
     fn from(details: Details) -> Self {
-        Self { details, email_branding: (), letter_branding: (), organisation: () }
+        Self { details, email_branding: (), letter_branding: (), organisation: (), statistics: None }
     }
 }
 
@@ -65,9 +72,10 @@ async fn list(request: HttpRequest, app: Data<App>) -> Result<HttpResponse, Inte
     internal::client(&app, &request)?;
     let member = match parameter(&request, "user_id") {
         Some(user) => Some(parse_lenient(&user).ok_or(Problem::NoResult)?),
+        None if is_true(&request, "detailed") => return Ok(statistics::detailed_list(&app, &request).await?),
         None => None,
     };
-    let only_active = parameter(&request, "only_active").as_deref() == Some("True");
+    let only_active = is_true(&request, "only_active");
     found(&app, Which { only_active, member, ..Which::default() }).await
 }
 
@@ -86,8 +94,12 @@ async fn find_by_name(request: HttpRequest, app: Data<App>) -> Result<HttpRespon
 
 async fn one(request: HttpRequest, app: Data<App>) -> Result<HttpResponse, InternalError> {
     internal::client(&app, &request)?;
-    let details = details(&app, internal::service_id(&request)?).await?;
-    Ok(HttpResponse::Ok().json(Wrapped { data: Told::from(details) }))
+    let id = internal::service_id(&request)?;
+    let mut data = Told::from(details(&app, id).await?);
+    if is_true(&request, "detailed") {
+        data.statistics = Some(statistics::detailed(&app, id, is_true(&request, "today_only")).await?);
+    }
+    Ok(HttpResponse::Ok().json(Wrapped { data }))
 }
 
 /// What is kept of a service.
@@ -177,6 +189,10 @@ fn parameter(request: &HttpRequest, name: &str) -> Option<String> {
     let parameters: Vec<(String, String)> =
         serde_urlencoded::from_str(request.query_string()).unwrap_or_default();
     parameters.into_iter().find(|(known, _)| known == name).map(|(_, value)| value)
+}
+
+fn is_true(request: &HttpRequest, name: &str) -> bool {
+    parameter(request, name).as_deref() == Some("True")
 }
 
 /// The person in the path.
