@@ -13,4 +13,5 @@ mod receipts;
 mod received_texts;
 mod schema;
 mod statistics;
+mod templates;
 mod unsubscribing;
