@@ -126,7 +126,8 @@ fn permissions(fields: &mut Fields, permissions: &mut Vec<Permission>) {
         }
     }
     if repeated.is_empty() {
-        *permissions = wanted;
+        // In the order in which they are read again.
+        *permissions = Permission::ALL.iter().copied().filter(|known| wanted.contains(known)).collect();
     } else {
         let repeated = python::repr(&json!(repeated));
         fields.wrong("permissions", format!("Duplicate Service Permission: {repeated}"));

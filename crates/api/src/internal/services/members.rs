@@ -8,7 +8,6 @@ use db::{
     service_details,
     user::{self, Left},
 };
-use domain::python;
 use serde_json::Value;
 
 use super::{Told, details, user_id};
@@ -17,6 +16,7 @@ use crate::{
     error::{InternalError, Problem},
     internal::{self, Wrapped, users},
     routes::{READ, at, get},
+    v2::schema::wrong_type,
 };
 
 pub(super) fn table(config: &mut ServiceConfig) {
@@ -61,17 +61,15 @@ fn permissions(body: &Value) -> Result<Vec<&'static str>, Problem> {
     let listed = match body.get("permissions") {
         None => return Err(wrong("permissions is a required property".into())),
         Some(Value::Array(listed)) => listed,
-        Some(other) => {
-            return Err(wrong(format!("permissions {} is not of type array", python::repr(other))));
-        }
+        Some(other) => return Err(wrong(format!("permissions {}", wrong_type(other, "array")))),
     };
     let mut known: Vec<&str> = Vec::new();
     for item in listed {
         let name = item.get("permission").and_then(Value::as_str).unwrap_or_default();
-        let permission =
-            user::PERMISSIONS.iter().find(|permission| **permission == name).ok_or_else(|| {
-                wrong(format!("permissions {} is not one of {:?}", python::repr(item), user::PERMISSIONS))
-            })?;
+        let found = user::PERMISSIONS.iter().find(|permission| **permission == name);
+        let permission = found.ok_or_else(|| {
+            wrong(format!("permissions {name} is not one of [{}]", user::PERMISSIONS.join(", ")))
+        })?;
         if !known.contains(permission) {
             known.push(permission);
         }
