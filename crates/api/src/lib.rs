@@ -141,7 +141,7 @@ async fn start(config: Config, clock: Clock, context: Context) -> Result<Arc<App
     config.api.check()?;
     let keyring = Arc::new(config.sealing.keyring()?);
     let clients = Clients::parse(config.internal.clients.expose())?;
-    let providers = Arc::new(Providers::new(&config.providers)?);
+    let providers = Providers::new(&config.providers)?;
     let broker = Broker::start(&config.broker, "api", clock.clone())?;
     let db = Db::open(&config.database).await?;
 
@@ -163,6 +163,15 @@ async fn start(config: Config, clock: Clock, context: Context) -> Result<Arc<App
     let receipts = receipt::start(config.database, move |group| {
         heard.announce(group.iter().copied().flatten());
     });
+    let delivery = Delivery {
+        db: db.clone(),
+        keyring: keyring.clone(),
+        providers: Arc::new(providers),
+        policy: Arc::new(RetryPolicy::default()),
+        clock: clock.clone(),
+        lease: config.api.delivery_lease,
+        standings_every: delivery::STANDINGS_EVERY,
+    };
     Ok(Arc::new(App {
         accepting: Accepting {
             intake,
@@ -172,14 +181,7 @@ async fn start(config: Config, clock: Clock, context: Context) -> Result<Arc<App
         announcer,
         clients,
         deliveries: Semaphore::new(config.api.deliveries_at_once.max(1)),
-        delivery: Delivery {
-            db: db.clone(),
-            keyring: keyring.clone(),
-            providers,
-            policy: Arc::new(RetryPolicy::default()),
-            clock: clock.clone(),
-            lease: config.api.delivery_lease,
-        },
+        delivery: standing(delivery, &context.tasks).await,
         config: config.api,
         lookup: Lookup::new(db.clone(), keyring.clone(), clock.clone()),
         clock,
@@ -191,6 +193,13 @@ async fn start(config: Config, clock: Clock, context: Context) -> Result<Arc<App
         receipts,
         tasks: context.tasks,
     }))
+}
+
+/// Knows how the providers stand, and keeps knowing it.
+async fn standing(delivery: Delivery, tasks: &Tasks) -> Delivery {
+    delivery.read_standings().await;
+    tasks.attend("standings", delivery.clone().follow_standings());
+    delivery
 }
 
 /// Without the database we are of no use; without the broker we are, only slower.

@@ -45,9 +45,11 @@ pub async fn run(config: Config, context: Context) -> Result<(), Error> {
         policy: Arc::new(RetryPolicy::default()),
         clock,
         lease: config.worker.lease,
+        standings_every: delivery::STANDINGS_EVERY,
         db: Db::open(&config.database).await?,
     };
     let worker = Worker { delivery, publisher: broker.publisher(), broker, config: config.worker };
+    worker.delivery.read_standings().await;
     start(&worker, &context);
     context.tasks.stopping().cancelled().await;
     context.tasks.drain().await;
@@ -55,8 +57,10 @@ pub async fn run(config: Config, context: Context) -> Result<(), Error> {
     Ok(())
 }
 
-/// Starts the lines of work; they end by themselves after the soft stop, when what they hold is settled.
+/// Starts the lines of work; they end by themselves after the soft stop, when what they hold is settled. How the providers
+/// stand has been read.
 pub fn start(worker: &Worker, context: &Context) {
+    context.tasks.attend("standings", worker.delivery.clone().follow_standings());
     deliver::start(worker, context, Kind::DeliverSms, worker.config.sms_in_flight);
     deliver::start(worker, context, Kind::DeliverEmail, worker.config.email_in_flight);
     apply_receipt::start(worker, context);

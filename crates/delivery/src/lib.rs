@@ -10,6 +10,7 @@
 mod send;
 mod settle;
 mod simulation;
+mod standings;
 
 use std::{sync::Arc, time::Duration};
 
@@ -22,7 +23,7 @@ use domain::{clock::Clock, retry::RetryPolicy};
 use provider::Providers;
 use uuid::Uuid;
 
-pub use crate::send::send;
+pub use crate::{send::send, standings::STANDINGS_EVERY};
 
 /// What delivering needs. One per process; clones share everything.
 #[derive(Clone, Debug)]
@@ -34,6 +35,8 @@ pub struct Delivery {
     pub clock: Clock,
     /// How long a claim is ours. A process that dies holds up what it had in hand for as long.
     pub lease: Duration,
+    /// How often the database is asked who takes part among the providers.
+    pub standings_every: Duration,
 }
 
 impl Delivery {

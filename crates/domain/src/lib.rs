@@ -17,6 +17,7 @@ mod markdown;
 pub mod notification;
 pub mod personalisation;
 pub mod phone;
+pub mod provider;
 pub mod python;
 pub mod receipt;
 pub mod received_text;

@@ -1,18 +1,11 @@
 //! Which provider carries a message: by chance, weighted.
 
 use domain::{
+    provider::Standing,
     retry::SendFailure,
     status::{Channel, ProviderId},
 };
 use rand::{Rng, RngExt};
-
-/// A provider that could carry the message.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Candidate {
-    pub(crate) provider: ProviderId,
-    /// 0 to 100.
-    pub(crate) weight: u8,
-}
 
 /// Draws one of `candidates`, in proportion to their weights. A lone one is taken whatever its weight; of several, one
 /// of weight 0 never is.
@@ -21,7 +14,7 @@ pub(crate) struct Candidate {
 /// When there is none, or all weigh nothing: someone turned them off, and the send is retried until someone turns one on.
 pub(crate) fn choose(
     channel: Channel,
-    candidates: &[Candidate],
+    candidates: &[Standing],
     rng: &mut impl Rng,
 ) -> Result<ProviderId, SendFailure> {
     if let [only] = candidates {
@@ -49,9 +42,13 @@ mod tests {
 
     use super::*;
 
+    fn standing(provider: ProviderId, weight: u8) -> Standing {
+        Standing { provider, active: true, weight, international: true }
+    }
+
     fn draw(weights: &[(ProviderId, u8)], times: u32) -> Result<HashMap<ProviderId, u32>, SendFailure> {
         let candidates: Vec<_> =
-            weights.iter().map(|&(provider, weight)| Candidate { provider, weight }).collect();
+            weights.iter().map(|&(provider, weight)| standing(provider, weight)).collect();
         let mut rng = StdRng::seed_from_u64(7);
         let mut drawn = HashMap::new();
         for _ in 0..times {

@@ -8,7 +8,8 @@ use url::Url;
 
 use crate::smtp;
 
-/// Everything about the companies that carry messages. The default names no provider: every send is then retried.
+/// How the companies that carry messages are reached. Whether each takes part, and with what weight, is the database's matter
+/// ([`domain::provider::Standing`]); one that is not configured never does. The default names none: every send is then retried.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Config {
@@ -57,11 +58,9 @@ impl Default for HttpConfig {
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct SmsConfig {
-    /// Takes part; by default when there is a key.
-    pub active: Option<bool>,
     /// Where texts are posted; by default the company's own address.
     pub url: String,
-    /// MMG's goes into the `Authorization` header as it is, after `Basic `.
+    /// Without it the company is not configured. MMG's goes into the `Authorization` header as it is, after `Basic `.
     pub key: Secret,
     /// For texts to other countries; by default the key. Firetext's only.
     pub international_key: Secret,
@@ -70,44 +69,30 @@ pub struct SmsConfig {
     /// Basic authentication that it is to use for receipts, written into that URL.
     pub receipt_user: String,
     pub receipt_password: Secret,
-    /// 0 to 100; by default what is usual for the company.
-    pub weight: Option<u8>,
-    /// Carries texts to other countries; by default what is usual for the company.
-    pub international: Option<bool>,
 }
 
 /// What holds for a company where its section says nothing.
 pub(crate) struct Usual {
     pub(crate) id: ProviderId,
     pub(crate) url: &'static str,
-    pub(crate) weight: u8,
-    pub(crate) international: bool,
 }
 
-/// A company that takes part.
+/// A company that is configured.
 #[derive(Debug)]
 pub(crate) struct Company {
     pub(crate) uri: hyper::Uri,
     /// With credentials.
     pub(crate) receipt_url: Option<Secret>,
-    pub(crate) weight: u8,
-    pub(crate) international: bool,
 }
 
 impl SmsConfig {
-    /// None when it does not take part.
+    /// None when it is not configured.
     pub(crate) fn company(&self, usual: &Usual) -> Result<Option<Company>, ConfigError> {
-        let weight = self.weight.unwrap_or(usual.weight);
-        if !takes_part(usual.id, self.active, ("key", &self.key), weight)? {
+        if self.key.is_empty() {
             return Ok(None);
         }
         let url = if self.url.is_empty() { usual.url } else { &self.url };
-        Ok(Some(Company {
-            uri: http_url(usual.id, "url", url)?,
-            receipt_url: receipt_url(usual.id, self)?,
-            weight,
-            international: self.international.unwrap_or(usual.international),
-        }))
+        Ok(Some(Company { uri: http_url(usual.id, "url", url)?, receipt_url: receipt_url(usual.id, self)? }))
     }
 }
 
@@ -183,22 +168,6 @@ fn receipt_url(provider: ProviderId, config: &SmsConfig) -> Result<Option<Secret
     Ok(Some(Secret::from(parsed.as_str())))
 }
 
-/// Whether a provider takes part, and its weight of 0 to 100.
-pub(crate) fn takes_part(
-    provider: ProviderId,
-    active: Option<bool>,
-    key: (&'static str, &Secret),
-    weight: u8,
-) -> Result<bool, ConfigError> {
-    if weight > 100 {
-        return Err(ConfigError::new(provider, "weight", "more than 100"));
-    }
-    match (active, key.1.is_empty()) {
-        (Some(true), true) => Err(ConfigError::new(provider, key.0, "needed by an active provider")),
-        (active, missing) => Ok(active.unwrap_or(!missing)),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -229,14 +198,10 @@ mod tests {
     }
 
     #[test]
-    fn a_provider_takes_part_when_it_has_a_key_unless_told_otherwise() {
-        let (none, some) = (Secret::default(), Secret::from("k"));
-        let takes_part = |active, key, weight| takes_part(MMG, active, ("key", key), weight);
-        assert_eq!(takes_part(None, &none, 51), Ok(false));
-        assert_eq!(takes_part(None, &some, 51), Ok(true));
-        assert_eq!(takes_part(Some(false), &some, 100), Ok(false));
-        assert!(takes_part(Some(true), &none, 51).is_err());
-        assert!(takes_part(None, &some, 101).is_err());
+    fn a_company_is_configured_when_it_has_a_key() {
+        let company = |key: &str| SmsConfig { key: key.into(), ..SmsConfig::default() }.company(&mmg::USUAL);
+        assert!(company("").unwrap().is_none());
+        assert!(company("k").unwrap().is_some());
     }
 
     #[test]
@@ -253,12 +218,12 @@ mod tests {
         assert_eq!(config.http.timeout, Duration::from_secs(2));
         let usual = |config: &SmsConfig, usual| {
             let company = config.company(usual).unwrap().unwrap();
-            (company.uri.host().unwrap().to_owned(), company.weight, company.international)
+            company.uri.host().unwrap().to_owned()
         };
-        assert_eq!(usual(&config.mmg, &mmg::USUAL), ("api.mmg.co.uk".into(), 51, true));
-        assert_eq!(usual(&config.firetext, &firetext::USUAL), ("www.firetext.co.uk".into(), 49, false));
-        assert_eq!(config.smtp.weight, 100);
+        assert_eq!(usual(&config.mmg, &mmg::USUAL), "api.mmg.co.uk");
+        assert_eq!(usual(&config.firetext, &firetext::USUAL), "www.firetext.co.uk");
         assert!(read(r#"{"mmg": {"keys": "x"}}"#).is_err());
+        assert!(read(r#"{"mmg": {"weight": 51}}"#).is_err(), "the table `providers` says so");
         assert!(read(r#"{"aql": {}}"#).is_err());
     }
 }

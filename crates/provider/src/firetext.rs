@@ -19,13 +19,12 @@ use crate::{
 const ID: ProviderId = ProviderId::Firetext;
 const NAME: &str = "Firetext";
 
-pub(crate) const USUAL: Usual =
-    Usual { id: ID, url: "https://www.firetext.co.uk/api/sendsms/json", weight: 49, international: false };
+pub(crate) const USUAL: Usual = Usual { id: ID, url: "https://www.firetext.co.uk/api/sendsms/json" };
 
 /// Sends texts by Firetext.
 #[derive(Debug)]
 pub struct Firetext {
-    pub(crate) company: Company,
+    company: Company,
     http: Arc<HttpClient>,
     key: Secret,
     international_key: Secret,
@@ -44,7 +43,7 @@ struct Request<'a> {
 }
 
 impl Firetext {
-    /// None when it does not take part.
+    /// None when it is not configured.
     pub(crate) fn new(config: &SmsConfig, http: &Arc<HttpClient>) -> Result<Option<Self>, ConfigError> {
         let Some(company) = config.company(&USUAL)? else { return Ok(None) };
         let SmsConfig { key, international_key, .. } = config;

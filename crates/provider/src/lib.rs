@@ -17,23 +17,25 @@ pub mod ses_receipt;
 pub mod smtp;
 mod smtp_connection;
 
-use std::{fmt, sync::Arc};
+use std::{
+    fmt,
+    sync::{Arc, PoisonError, RwLock},
+};
 
 use domain::{
     id::NotificationId,
+    provider::Standing,
     receipt::ReceiptWords,
     retry::SendFailure,
     status::{Channel, ProviderId},
 };
 
-use crate::{
-    choose::Candidate, config::Company, firetext::Firetext, http::HttpClient, mmg::Mmg, smtp::Smtp,
-};
 pub use crate::{
     config::{Config, ConfigError, HttpConfig, Secret, SmsConfig},
     mail::Mail,
     receipt::{BadReceipt, Meaning, Simulated, meaning, simulate},
 };
+use crate::{firetext::Firetext, http::HttpClient, mmg::Mmg, smtp::Smtp};
 
 /// A rendered text.
 #[derive(Clone, Copy)]
@@ -121,66 +123,93 @@ impl EmailProvider {
     }
 }
 
-#[derive(Debug)]
-struct Entry<P> {
-    provider: P,
-    weight: u8,
-    international: bool,
-}
-
-/// Every provider that takes part, with its connections. One per process, shared.
+/// Every provider that is configured, with its connections, and how it stands. One per process, shared.
 #[derive(Debug)]
 pub struct Providers {
-    sms: Vec<Entry<SmsProvider>>,
-    email: Vec<Entry<EmailProvider>>,
+    sms: Vec<SmsProvider>,
+    email: Vec<EmailProvider>,
+    /// As last told; before that, nobody takes part.
+    standings: RwLock<Vec<Standing>>,
     sms_sender: String,
     accept_unsigned_receipts: bool,
 }
 
 impl Providers {
-    /// Opens no connection yet.
+    /// Opens no connection yet, and nobody takes part before [`Self::stand`].
     ///
     /// # Errors
     /// When a setting cannot be used.
     pub fn new(config: &Config) -> Result<Self, ConfigError> {
         let Config { mmg, firetext, smtp, .. } = config;
         let http = Arc::new(HttpClient::new(&config.http));
-        let mut sms = Vec::new();
-        if let Some(mmg) = Mmg::new(mmg, &http)? {
-            let Company { weight, international, .. } = mmg.company;
-            sms.push(Entry { provider: SmsProvider::Mmg(mmg), weight, international });
-        }
-        if let Some(firetext) = Firetext::new(firetext, &http)? {
-            let Company { weight, international, .. } = firetext.company;
-            sms.push(Entry { provider: SmsProvider::Firetext(firetext), weight, international });
-        }
-        let mut email = Vec::new();
-        if let Some(provider) = Smtp::new(smtp)? {
-            let provider = EmailProvider::Smtp(provider);
-            email.push(Entry { provider, weight: smtp.weight, international: true });
-        }
+        let mmg = Mmg::new(mmg, &http)?.map(SmsProvider::Mmg);
+        let firetext = Firetext::new(firetext, &http)?.map(SmsProvider::Firetext);
         Ok(Self {
-            sms,
-            email,
+            sms: mmg.into_iter().chain(firetext).collect(),
+            email: Smtp::new(smtp)?.map(EmailProvider::Smtp).into_iter().collect(),
+            standings: RwLock::default(),
             sms_sender: config.sms_sender.clone(),
             accept_unsigned_receipts: smtp.accept_unsigned_receipts,
         })
     }
 
+    /// Says how the providers stand from now on. One that is active but not configured here is no candidate; each change is
+    /// logged once.
+    pub fn stand(&self, standings: Vec<Standing>) {
+        let mut known = self.standings.write().unwrap_or_else(PoisonError::into_inner);
+        for standing in standings.iter().filter(|standing| !known.contains(standing)) {
+            let Standing { provider, active, weight, international } = *standing;
+            if active && !self.is_configured(provider) {
+                tracing::warn!(%provider, "active, but not configured here: this process sends nothing by it");
+            } else {
+                tracing::info!(%provider, active, weight, international, "how a provider stands from now on");
+            }
+        }
+        *known = standings;
+    }
+
+    fn is_configured(&self, provider: ProviderId) -> bool {
+        self.sms
+            .iter()
+            .map(SmsProvider::id)
+            .chain(self.email.iter().map(EmailProvider::id))
+            .any(|id| id == provider)
+    }
+
     /// Draws who carries a text. A retry draws again.
     ///
     /// # Errors
-    /// When no provider is active that could carry it.
+    /// When no provider is active that could carry it, or all of several weigh nothing.
     pub fn choose_sms(&self, international: bool) -> Result<&SmsProvider, SendFailure> {
-        draw(Channel::Sms, &self.sms, |entry| entry.international || !international, SmsProvider::id)
+        let may_carry = |standing: &Standing| standing.international || !international;
+        self.draw(Channel::Sms, &self.sms, may_carry, SmsProvider::id)
     }
 
     /// Draws who carries an e-mail. A retry draws again.
     ///
     /// # Errors
-    /// When no provider is active.
+    /// When no provider is active, or all of several weigh nothing.
     pub fn choose_email(&self) -> Result<&EmailProvider, SendFailure> {
-        draw(Channel::Email, &self.email, |_| true, EmailProvider::id)
+        self.draw(Channel::Email, &self.email, |_| true, EmailProvider::id)
+    }
+
+    fn draw<'a, P>(
+        &self,
+        channel: Channel,
+        configured: &'a [P],
+        may_carry: impl Fn(&Standing) -> bool,
+        id: impl Fn(&P) -> ProviderId,
+    ) -> Result<&'a P, SendFailure> {
+        let find = |wanted| configured.iter().find(|provider| id(provider) == wanted);
+        let standings = self.standings.read().unwrap_or_else(PoisonError::into_inner);
+        let candidates: Vec<Standing> = standings
+            .iter()
+            .filter(|standing| standing.active && may_carry(standing) && find(standing.provider).is_some())
+            .copied()
+            .collect();
+        drop(standings);
+        let chosen = choose::choose(channel, &candidates, &mut rand::rng())?;
+        Ok(find(chosen).expect("the chosen one is one of the configured"))
     }
 
     /// The sender of texts whose service has none.
@@ -196,20 +225,4 @@ impl Providers {
     pub fn read_email_receipt(&self, body: &[u8]) -> Result<ReceiptWords, BadReceipt> {
         ses_receipt::read_receipt(body, self.accept_unsigned_receipts)
     }
-}
-
-fn draw<P>(
-    channel: Channel,
-    entries: &[Entry<P>],
-    may_carry: impl Fn(&Entry<P>) -> bool,
-    id: impl Fn(&P) -> ProviderId,
-) -> Result<&P, SendFailure> {
-    let candidates: Vec<_> = entries
-        .iter()
-        .filter(|entry| may_carry(entry))
-        .map(|entry| Candidate { provider: id(&entry.provider), weight: entry.weight })
-        .collect();
-    let chosen = choose::choose(channel, &candidates, &mut rand::rng())?;
-    let entry = entries.iter().find(|entry| id(&entry.provider) == chosen);
-    Ok(&entry.expect("the chosen one is one of the entries").provider)
 }

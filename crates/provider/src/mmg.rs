@@ -21,13 +21,12 @@ use crate::{
 const ID: ProviderId = ProviderId::Mmg;
 const NAME: &str = "MMG";
 
-pub(crate) const USUAL: Usual =
-    Usual { id: ID, url: "https://api.mmg.co.uk/jsonv2a/api.php", weight: 51, international: true };
+pub(crate) const USUAL: Usual = Usual { id: ID, url: "https://api.mmg.co.uk/jsonv2a/api.php" };
 
 /// Sends texts by MMG.
 #[derive(Debug)]
 pub struct Mmg {
-    pub(crate) company: Company,
+    company: Company,
     http: Arc<HttpClient>,
     authorization: HeaderValue,
 }
@@ -47,7 +46,7 @@ struct Request<'a> {
 }
 
 impl Mmg {
-    /// None when it does not take part.
+    /// None when it is not configured.
     pub(crate) fn new(config: &SmsConfig, http: &Arc<HttpClient>) -> Result<Option<Self>, ConfigError> {
         let Some(company) = config.company(&USUAL)? else { return Ok(None) };
         if !config.international_key.is_empty() {

@@ -11,7 +11,7 @@ use serde::Deserialize;
 
 use crate::{
     Accepted, Mail,
-    config::{self, ConfigError, Secret},
+    config::{ConfigError, Secret},
     mail,
     smtp_connection::{Pool, Server, Stage},
 };
@@ -22,10 +22,9 @@ const ID: ProviderId = ProviderId::Smtp;
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Config {
-    /// Takes part; by default when there is a URL.
-    pub active: Option<bool>,
-    /// `smtp://user:password@host:587?tls=required` (STARTTLS), `…?tls=opportunistic`, `smtps://…` (TLS from the start)
-    /// or `smtp://host` (plain). A path, as in `smtp://host/mail.example`, is the name that we introduce ourselves by.
+    /// Without it SMTP is not configured. `smtp://user:password@host:587?tls=required` (STARTTLS),
+    /// `…?tls=opportunistic`, `smtps://…` (TLS from the start) or `smtp://host` (plain). A path, as in
+    /// `smtp://host/mail.example`, is the name that we introduce ourselves by.
     pub url: Secret,
     /// The domain of every From address and Message-ID.
     pub from_domain: String,
@@ -34,8 +33,6 @@ pub struct Config {
     /// For one e-mail as a whole, a new connection included.
     #[serde(with = "humantime_serde")]
     pub timeout: Duration,
-    /// 0 to 100.
-    pub weight: u8,
     /// Believes receipts without a verified signature: for the simulator, or a relay in the platform's own network.
     pub accept_unsigned_receipts: bool,
 }
@@ -43,12 +40,10 @@ pub struct Config {
 impl Default for Config {
     fn default() -> Self {
         Self {
-            active: None,
             url: Secret::default(),
             from_domain: "notify.localhost".into(),
             pool_size: 100,
             timeout: Duration::from_secs(10),
-            weight: 100,
             accept_unsigned_receipts: false,
         }
     }
@@ -62,9 +57,9 @@ pub struct Smtp {
 }
 
 impl Smtp {
-    /// None when it does not take part.
+    /// None when it is not configured.
     pub(crate) fn new(config: &Config) -> Result<Option<Self>, ConfigError> {
-        if !config::takes_part(ID, config.active, ("url", &config.url), config.weight)? {
+        if config.url.is_empty() {
             return Ok(None);
         }
         if !is_host(&config.from_domain) {

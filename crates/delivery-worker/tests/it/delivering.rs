@@ -208,3 +208,33 @@ async fn a_test_keys_message_never_reaches_a_provider_and_ends_delivered() {
     worker.drain().await;
     stage.end().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_provider_that_is_switched_off_takes_no_new_message_at_any_worker() {
+    let stage = Stage::new().await;
+    let workers = [stage.worker(), stage.worker()];
+    // Sixty-four at a time: with both switched on, one in 2^64 handfuls goes to one of them alone.
+    let senders = async || {
+        let now = stage.clock.now();
+        let new = (0..64).map(|_| notification(&stage.sample, Channel::Sms, now)).collect();
+        let ids = stage.store(new).await;
+        stage.wake(Kind::DeliverSms, &ids).await;
+        stage.eventually_all(&ids, Status::Sending).await;
+        let sent_by = ids.iter().map(|id| stage.simulator.accepted(&id.to_string())[0].provider.name());
+        sent_by.collect::<std::collections::BTreeSet<_>>()
+    };
+    assert_eq!(senders().await, ["firetext", "mmg"].into());
+    stage.database.execute("UPDATE providers SET active = false WHERE identifier = 'mmg'");
+    eventually(LIMIT, "the workers know", async || (senders().await == ["firetext"].into()).then_some(()))
+        .await;
+    for _ in 0..3 {
+        assert_eq!(senders().await, ["firetext"].into());
+    }
+    stage.database.execute("UPDATE providers SET active = identifier <> 'firetext'");
+    eventually(LIMIT, "the workers know", async || (senders().await == ["mmg"].into()).then_some(())).await;
+    for worker in workers {
+        worker.drain().await;
+    }
+    stage.balanced().await;
+    stage.end().await;
+}

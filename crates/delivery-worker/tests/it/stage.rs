@@ -78,14 +78,17 @@ impl Stage {
         providers.firetext.key = "key".into();
         providers.firetext.url = self.simulator.firetext_url();
         providers.smtp.url = format!("smtp://{}", self.simulator.smtp_addr()).as_str().into();
+        let providers = Providers::new(&providers).unwrap();
+        providers.stand(db::provider_details::standings(&mut self.database.connect()).unwrap());
         let broker = Broker::start(&self.config, "worker", self.clock.clone()).unwrap();
         let delivery = Delivery {
             db: self.database.db(),
             keyring: Arc::new(testkit::keyring()),
-            providers: Arc::new(Providers::new(&providers).unwrap()),
+            providers: Arc::new(providers),
             policy: Arc::new(RetryPolicy::default()),
             clock: self.clock.clone(),
             lease: config.lease,
+            standings_every: Duration::from_millis(50),
         };
         let worker = Worker { delivery, publisher: broker.publisher(), broker, config };
         let tasks = Tasks::new();

@@ -17,7 +17,7 @@ use crate::world;
 
 const LEASE: Duration = Duration::from_secs(60);
 
-fn delivery(database: &TestDatabase, providers: Providers) -> Delivery {
+pub(crate) fn delivery(database: &TestDatabase, providers: Providers) -> Delivery {
     Delivery {
         db: database.db(),
         keyring: Arc::new(testkit::keyring()),
@@ -25,6 +25,7 @@ fn delivery(database: &TestDatabase, providers: Providers) -> Delivery {
         policy: Arc::new(RetryPolicy::default()),
         clock: Clock::manual(Clock::System.now()),
         lease: LEASE,
+        standings_every: delivery::STANDINGS_EVERY,
     }
 }
 

@@ -5,6 +5,7 @@
 mod lease;
 mod send;
 mod simulation;
+mod standings;
 
 use std::time::Duration;
 
@@ -12,7 +13,8 @@ use chrono::{DateTime, Utc};
 use domain::{
     id::{NotificationId, ServiceId},
     notification::{Attempt, Notification, Sender},
-    status::{Channel, KeyType},
+    provider::Standing,
+    status::{Channel, KeyType, ProviderId},
     template::Personalisation,
 };
 use provider::{Config, Providers};
@@ -74,7 +76,19 @@ async fn world(change: impl FnOnce(&mut Config)) -> (Simulator, Providers) {
     config.smtp.from_domain = "notify.example".into();
     change(&mut config);
     let providers = Providers::new(&config).unwrap();
+    providers.stand(weighing(51));
     (simulator, providers)
+}
+
+/// Everybody takes part; MMG has this weight, and Firetext, which stays in the country, the rest of a hundred.
+fn weighing(mmg: u8) -> Vec<Standing> {
+    let standing =
+        |provider, weight, international| Standing { provider, active: true, weight, international };
+    vec![
+        standing(ProviderId::Mmg, mmg, true),
+        standing(ProviderId::Firetext, 100 - mmg, false),
+        standing(ProviderId::Smtp, 100, false),
+    ]
 }
 
 /// With all the time in the world.

@@ -4,11 +4,12 @@ use std::time::Duration;
 
 use domain::{
     notification::{Attempt, Notification, Outcome},
+    provider::Standing,
     retry::SendFailure,
     status::{KeyType, ProviderId, Status},
 };
 
-use crate::{email, send, text, world};
+use crate::{email, send, text, weighing, world};
 
 fn handed_over(attempt: &Attempt) -> (Status, Option<&str>) {
     match &attempt.outcome {
@@ -29,11 +30,8 @@ fn failure(attempt: &Attempt) -> &SendFailure {
 #[tokio::test]
 async fn a_text_reaches_the_provider_that_the_attempt_names() {
     for (mmg, expected) in [(100, ProviderId::Mmg), (0, ProviderId::Firetext)] {
-        let (simulator, providers) = world(|config| {
-            config.mmg.weight = Some(mmg);
-            config.firetext.weight = Some(100 - mmg);
-        })
-        .await;
+        let (simulator, providers) = world(|_| ()).await;
+        providers.stand(weighing(mmg));
         let notification = text();
         let attempt = send(&providers, &notification).await;
         assert_eq!(handed_over(&attempt), (Status::Sending, None));
@@ -64,7 +62,8 @@ async fn prefix_sender_and_units_follow_the_notification() {
 
 #[tokio::test]
 async fn a_text_abroad_is_sent_and_goes_by_the_international_provider() {
-    let (simulator, providers) = world(|config| config.mmg.weight = Some(0)).await;
+    let (simulator, providers) = world(|_| ()).await;
+    providers.stand(weighing(0));
     let abroad = Notification { international: true, normalised_recipient: "33612345678".into(), ..text() };
     let attempt = send(&providers, &abroad).await;
     assert_eq!(handed_over(&attempt).0, Status::Sent);
@@ -130,7 +129,7 @@ async fn the_link_for_people_is_in_both_parts_and_the_one_for_programs_in_the_he
 
 #[tokio::test]
 async fn what_failed_still_says_who_and_how_much() {
-    let (simulator, providers) = world(|config| config.firetext.active = Some(false)).await;
+    let (simulator, providers) = world(|config| config.firetext.key = "".into()).await;
     simulator.behave_all(|provider| provider.outage = true);
     let attempt = send(&providers, &text()).await;
     assert!(matches!(failure(&attempt), SendFailure::Transient(_)), "{attempt:?}");
@@ -142,7 +141,7 @@ async fn what_failed_still_says_who_and_how_much() {
 
 #[tokio::test]
 async fn an_attempt_that_takes_too_long_is_a_failure_that_still_says_who_and_how_much() {
-    let (simulator, providers) = world(|config| config.firetext.active = Some(false)).await;
+    let (simulator, providers) = world(|config| config.firetext.key = "".into()).await;
     simulator.behave_all(|provider| provider.latency_ms = 60_000);
     let attempt = delivery::send(&providers, &text(), Duration::from_millis(100)).await;
     assert_eq!(failure(&attempt), &SendFailure::Transient("no answer within 0 s".into()));
@@ -151,12 +150,9 @@ async fn an_attempt_that_takes_too_long_is_a_failure_that_still_says_who_and_how
 
 #[tokio::test]
 async fn without_an_active_provider_the_units_are_known_all_the_same() {
-    let (_simulator, providers) = world(|config| {
-        config.mmg.active = Some(false);
-        config.firetext.active = Some(false);
-        config.smtp.active = Some(false);
-    })
-    .await;
+    let (_simulator, providers) = world(|_| ()).await;
+    providers
+        .stand(weighing(51).into_iter().map(|standing| Standing { active: false, ..standing }).collect());
     for key_type in [KeyType::Normal, KeyType::Team, KeyType::Test] {
         for (notification, missing) in [(text(), "sms"), (email(), "email")] {
             let attempt = send(&providers, &Notification { key_type, ..notification }).await;

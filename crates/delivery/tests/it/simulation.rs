@@ -6,7 +6,7 @@ use domain::{
 };
 use provider::meaning;
 
-use crate::{email, send, text, world};
+use crate::{email, send, text, weighing, world};
 
 fn to(channel: Channel, recipient: &str) -> Notification {
     let notification = if channel == Channel::Sms { text() } else { email() };
@@ -17,11 +17,8 @@ fn to(channel: Channel, recipient: &str) -> Notification {
 async fn the_recipient_decides_the_end() {
     use Status::{Delivered, PermanentFailure, TemporaryFailure};
     for weight in [0, 100] {
-        let (simulator, providers) = world(|config| {
-            config.mmg.weight = Some(weight);
-            config.firetext.weight = Some(100 - weight);
-        })
-        .await;
+        let (simulator, providers) = world(|_| ()).await;
+        providers.stand(weighing(weight));
         for (channel, recipient, expected) in [
             (Channel::Sms, "07700900003", TemporaryFailure),
             (Channel::Sms, " +447700900003 ", TemporaryFailure),

@@ -6,3 +6,17 @@ mod http_server;
 mod sms;
 mod smtp;
 mod smtp_server;
+
+use domain::{provider::Standing, status::ProviderId};
+use provider::{Config, Providers};
+
+/// All that are configured take part, everywhere, with the same weight.
+fn providers(config: &Config) -> Providers {
+    let providers = Providers::new(config).unwrap();
+    providers.stand(ProviderId::ALL.iter().map(|id| standing(*id, 50)).collect());
+    providers
+}
+
+fn standing(provider: ProviderId, weight: u8) -> Standing {
+    Standing { provider, active: true, weight, international: true }
+}

@@ -2,10 +2,13 @@
 
 use std::{net::TcpListener, time::Duration};
 
-use domain::{retry::SendFailure, status::ProviderId};
-use provider::{Accepted, Config, Providers, Text};
+use domain::{provider::Standing, retry::SendFailure, status::ProviderId};
+use provider::{Accepted, Config, Providers, SmsProvider, Text};
 
-use crate::http_server::{Act, HttpServer, answer};
+use crate::{
+    http_server::{Act, HttpServer, answer},
+    providers, standing,
+};
 
 const ID: &str = "6f2f8a0e-1f41-4c8d-8f0a-0b7f0a3c9f11";
 const MMG_OK: &str = r#"{"Reference": 12345678}"#;
@@ -42,7 +45,7 @@ fn firetext(url: &str) -> Config {
 }
 
 async fn send(config: &Config, text: &Text<'_>) -> (Option<ProviderId>, Result<Accepted, SendFailure>) {
-    let providers = Providers::new(config).unwrap();
+    let providers = providers(config);
     match providers.choose_sms(text.international) {
         Ok(provider) => (Some(provider.id()), provider.send(text).await),
         Err(failure) => (None, Err(failure)),
@@ -92,7 +95,6 @@ async fn firetext_gets_the_form_of_the_contract() {
     config.firetext.receipt_user = "user".into();
     config.firetext.receipt_password = "pass".into();
     assert_eq!(send(&config, &text()).await, (Some(ProviderId::Firetext), TAKEN));
-    config.firetext.international = Some(true);
     let abroad = Text { to: "33612345678", international: true, ..text() };
     assert_eq!(send(&config, &abroad).await.1, TAKEN);
     config.firetext.international_key = "abroad".into();
@@ -188,7 +190,7 @@ async fn a_call_that_may_have_arrived_is_never_made_twice() {
     // A kept connection that breaks during the second call.
     let server =
         HttpServer::start(|n| if n == 0 { answer("200 OK", "", "{}") } else { Act::WriteAndClose(vec![]) });
-    let providers = Providers::new(&mmg(&server.url())).unwrap();
+    let providers = providers(&mmg(&server.url()));
     let provider = providers.choose_sms(false).unwrap();
     assert_eq!(provider.send(&text()).await, TAKEN);
     assert!(matches!(provider.send(&text()).await, Err(SendFailure::Transient(_))));
@@ -232,7 +234,7 @@ async fn a_huge_answer_is_not_read_to_its_end() {
 #[tokio::test]
 async fn many_calls_at_once_share_few_connections_later() {
     let server = HttpServer::start(|_| answer("200 OK", "", "{}"));
-    let providers = Providers::new(&mmg(&server.url())).unwrap();
+    let providers = providers(&mmg(&server.url()));
     let mut results = Vec::new();
     for _ in 0..5 {
         let text = text();
@@ -244,25 +246,58 @@ async fn many_calls_at_once_share_few_connections_later() {
     assert!(connections <= 250, "500 calls, 100 at a time, took {connections} connections");
 }
 
-#[tokio::test]
-async fn texts_abroad_go_only_by_those_that_serve_other_countries() {
-    let (m, f) = (
-        HttpServer::start(|_| answer("200 OK", "", MMG_OK)),
-        HttpServer::start(|_| answer("200 OK", "", FIRETEXT_OK)),
-    );
-    let mut config = mmg(&m.url());
-    config.firetext = firetext(&f.url()).firetext;
-    config.firetext.weight = Some(100);
-    config.mmg.weight = Some(0);
-    let providers = Providers::new(&config).unwrap();
+const NO_SMS: &str = "No active sms providers";
+
+fn none<T>(text: &str) -> Result<T, SendFailure> {
+    Err(SendFailure::Misconfigured(text.into()))
+}
+
+/// Both companies, of which nobody takes part yet.
+fn both() -> Providers {
+    let mut config = mmg("http://127.0.0.1:1/");
+    config.firetext = firetext("http://127.0.0.1:1/").firetext;
+    Providers::new(&config).unwrap()
+}
+
+#[test]
+fn texts_abroad_go_only_by_those_that_serve_other_countries() {
+    let providers = both();
+    let at_home = Standing { international: false, ..standing(ProviderId::Firetext, 100) };
+    providers.stand(vec![standing(ProviderId::Mmg, 0), at_home]);
+    let draw = |abroad| providers.choose_sms(abroad).map(SmsProvider::id);
     for _ in 0..20 {
-        assert_eq!(providers.choose_sms(false).unwrap().id(), ProviderId::Firetext);
-        assert_eq!(providers.choose_sms(true).unwrap().id(), ProviderId::Mmg);
+        assert_eq!((draw(false), draw(true)), (Ok(ProviderId::Firetext), Ok(ProviderId::Mmg)));
     }
-    config.mmg.active = Some(false);
-    let abroad = Text { international: true, ..text() };
-    let none = SendFailure::Misconfigured("No active sms providers".into());
-    assert_eq!(send(&config, &abroad).await, (None, Err(none)));
-    let none = SendFailure::Misconfigured("No active email providers".into());
-    assert_eq!(Providers::new(&config).unwrap().choose_email().unwrap_err(), none);
+    providers.stand(vec![at_home]);
+    assert_eq!((draw(false), draw(true)), (Ok(ProviderId::Firetext), none(NO_SMS)));
+}
+
+#[test]
+fn who_takes_part_can_change_at_any_time() {
+    let providers = both();
+    let draw = || providers.choose_sms(false).map(SmsProvider::id);
+    assert_eq!(draw(), none(NO_SMS), "before anybody said how they stand");
+    let inactive = |provider| Standing { active: false, ..standing(provider, 100) };
+    providers.stand(vec![standing(ProviderId::Mmg, 0), inactive(ProviderId::Firetext)]);
+    assert_eq!(draw(), Ok(ProviderId::Mmg), "alone, whatever its weight");
+    providers.stand(vec![inactive(ProviderId::Mmg), standing(ProviderId::Firetext, 1)]);
+    assert_eq!(draw(), Ok(ProviderId::Firetext));
+    providers.stand(vec![standing(ProviderId::Mmg, 0), standing(ProviderId::Firetext, 0)]);
+    assert_eq!(draw(), none(NO_SMS), "several that weigh nothing");
+    providers.stand(vec![inactive(ProviderId::Mmg), inactive(ProviderId::Firetext)]);
+    assert_eq!(draw(), none(NO_SMS));
+}
+
+#[test]
+fn who_is_active_but_not_configured_is_no_candidate() {
+    let providers = Providers::new(&mmg("http://127.0.0.1:1/")).unwrap();
+    let everybody = [(ProviderId::Mmg, 1), (ProviderId::Firetext, 99), (ProviderId::Smtp, 100)];
+    providers.stand(everybody.map(|(provider, weight)| standing(provider, weight)).to_vec());
+    for _ in 0..20 {
+        assert_eq!(providers.choose_sms(false).unwrap().id(), ProviderId::Mmg);
+    }
+    assert_eq!(
+        providers.choose_email().unwrap_err(),
+        SendFailure::Misconfigured("No active email providers".into())
+    );
 }

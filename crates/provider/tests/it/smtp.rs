@@ -28,7 +28,7 @@ fn providers(url: &str, timeout: Duration) -> Providers {
     config.smtp.url = url.into();
     config.smtp.from_domain = "notify.example".into();
     config.smtp.timeout = timeout;
-    Providers::new(&config).unwrap()
+    crate::providers(&config)
 }
 
 async fn send(url: &str) -> Result<Accepted, SendFailure> {

@@ -1,0 +1,2 @@
+DELETE FROM history WHERE kind = 'provider';
+DROP TABLE providers;
