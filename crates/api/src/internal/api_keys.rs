@@ -7,7 +7,7 @@ use actix_web::{
 };
 use db::{
     api_key::{self, KeyRow, NewKey},
-    template,
+    user,
 };
 use domain::{
     id::{ApiKeyId, ServiceId},
@@ -106,7 +106,7 @@ async fn create(
     let duplicate = Problem::field("name", format!("Duplicate API key name '{}'", asked.name));
     let keyring = app.keyring.clone();
     let made = app.db.run("api_key.create", move |conn| {
-        if template::author(conn, asked.created_by)?.is_none() {
+        if !user::exists(conn, asked.created_by)? {
             return Ok(None);
         }
         let new = NewKey {
