@@ -71,12 +71,12 @@ pub(crate) enum Problem {
 }
 
 /// By field: what is wrong with it.
-pub(crate) type FieldErrors = BTreeMap<&'static str, Vec<String>>;
+pub(crate) type FieldErrors = BTreeMap<Cow<'static, str>, Vec<String>>;
 
 impl Problem {
     /// One thing is wrong with one field.
     pub(crate) fn field(name: &'static str, message: impl Into<String>) -> Self {
-        Self::Fields(FieldErrors::from([(name, vec![message.into()])]))
+        Self::Fields(FieldErrors::from([(name.into(), vec![message.into()])]))
     }
 
     pub(crate) fn bad_request(message: impl Into<Cow<'static, str>>) -> Self {
@@ -149,7 +149,7 @@ impl Problem {
             }
             Self::Fields(fields) => {
                 let each =
-                    |(name, texts): (&&str, &Vec<String>)| format!("{name} {}", texts.join(", ")).into();
+                    |(name, texts): (&Cow<_>, &Vec<String>)| format!("{name} {}", texts.join(", ")).into();
                 return fields.iter().map(each).collect();
             }
             Self::Denied(denied) => denied.message(),

@@ -1,11 +1,14 @@
 //! Bodies whose faults are told by field, in the words of upstream's serialisers. Fields that nobody asks for are ignored.
 
 use chrono::{DateTime, NaiveDateTime, Utc};
-use domain::{id::parse_lenient, python};
+use domain::id::parse_lenient;
 use serde_json::{Map, Value};
 use uuid::Uuid;
 
-use crate::error::{FieldErrors, Problem};
+use crate::{
+    error::{FieldErrors, Problem},
+    v2::schema::wrong_type,
+};
 
 pub(crate) const MISSING: &str = "Missing data for required field.";
 
@@ -68,9 +71,7 @@ impl Fields {
     pub(crate) fn of(body: Value) -> Result<Self, Problem> {
         match body {
             Value::Object(body) => Ok(Self { body, errors: FieldErrors::new() }),
-            other => {
-                Err(Problem::Validation(vec![format!("{} is not of type object", python::repr(&other))]))
-            }
+            other => Err(Problem::Validation(vec![wrong_type(&other, "object")])),
         }
     }
 
@@ -105,7 +106,14 @@ impl Fields {
     }
 
     pub(crate) fn wrong(&mut self, name: &'static str, message: impl Into<String>) {
-        self.errors.entry(name).or_default().push(message.into());
+        self.errors.entry(name.into()).or_default().push(message.into());
+    }
+
+    /// Refuses every other field.
+    pub(crate) fn only(&mut self, names: &[&str]) {
+        for name in self.body.keys().filter(|name| !names.contains(&name.as_str())) {
+            self.errors.insert(name.clone().into(), vec!["Not permitted to be updated".into()]);
+        }
     }
 
     /// # Errors
@@ -142,7 +150,7 @@ mod tests {
         assert_eq!(fields.required::<i32>("required"), None);
         let Err(Problem::Fields(errors)) = fields.check() else { panic!("there are errors") };
         let errors: Vec<(&str, &str)> =
-            errors.iter().map(|(name, texts)| (*name, texts[0].as_str())).collect();
+            errors.iter().map(|(name, texts)| (&**name, texts[0].as_str())).collect();
         assert_eq!(
             errors,
             [

@@ -45,7 +45,7 @@ fn required<T>(
     rule: impl FnOnce(Value) -> Result<T, String>,
 ) -> Option<T> {
     if !fields.contains_key(name) {
-        errors.insert(name, vec!["Missing data for required field.".into()]);
+        errors.insert(name.into(), vec!["Missing data for required field.".into()]);
     }
     optional(fields, errors, name, rule)
 }
@@ -57,7 +57,7 @@ fn optional<T>(
     rule: impl FnOnce(Value) -> Result<T, String>,
 ) -> Option<T> {
     let value = fields.swap_remove(name)?;
-    rule(value).map_err(|text| errors.insert(name, vec![text])).ok()
+    rule(value).map_err(|text| errors.insert(name.into(), vec![text])).ok()
 }
 
 fn text(value: Value) -> Result<String, String> {

@@ -27,7 +27,7 @@ impl ListQuery {
         let mut errors = FieldErrors::new();
         let mut read = |name: &'static str, rule: fn(&str) -> Result<i64, &'static str>| {
             let value = rule(first(name)?);
-            value.map_err(|text| errors.insert(name, vec![text.into()])).ok()
+            value.map_err(|text| errors.insert(name.into(), vec![text.into()])).ok()
         };
         let page = read("page", positive);
         let page_size = read("page_size", positive);

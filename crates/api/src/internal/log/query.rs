@@ -60,13 +60,13 @@ impl LogQuery {
         let mut errors = FieldErrors::new();
         let mut read = |name: &'static str, rule: fn(&str) -> Result<i64, &'static str>| {
             let value = rule(first(&parameters, name)?);
-            value.map_err(|text| errors.insert(name, vec![text.into()])).ok()
+            value.map_err(|text| errors.insert(name.into(), vec![text.into()])).ok()
         };
         let (page, page_size) = (read("page", positive), read("page_size", positive));
         let limit_days = read("limit_days", days);
         let older_than = first(&parameters, "older_than").map(parse_lenient);
         if older_than == Some(None) {
-            errors.insert("older_than", vec!["Not a valid UUID.".into()]);
+            errors.insert("older_than".into(), vec!["Not a valid UUID.".into()]);
         }
         if !errors.is_empty() {
             return Err(Problem::Fields(errors));
