@@ -250,7 +250,10 @@ pub(crate) fn uuid_or_null(value: Value) -> Result<Option<Uuid>, String> {
 }
 
 pub(crate) fn boolean(value: Value) -> Result<bool, String> {
-    value.as_bool().ok_or_else(|| wrong_type(&value, "boolean"))
+    match value {
+        Value::Bool(flag) => Ok(flag),
+        other => Err(wrong_type(&other, "boolean")),
+    }
 }
 
 fn object(value: Value) -> Result<Map<String, Value>, String> {
