@@ -12,6 +12,7 @@ mod reading;
 mod receipts;
 mod received_texts;
 mod schema;
+mod service_details;
 mod statistics;
 mod templates;
 mod unsubscribing;
