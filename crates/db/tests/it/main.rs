@@ -12,6 +12,7 @@ mod reading;
 mod receipts;
 mod received_texts;
 mod schema;
+mod settings;
 mod service_details;
 mod statistics;
 mod templates;
