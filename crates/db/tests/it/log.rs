@@ -257,3 +257,56 @@ fn statuses_are_uncommon_to_the_database_when_they_are_to_the_log() {
         ours.map(|status| status.as_str()).collect::<Vec<_>>()
     );
 }
+
+#[derive(QueryableByName)]
+struct Count {
+    #[diesel(sql_type = diesel::sql_types::BigInt)]
+    count: i64,
+}
+
+/// Of the tables and indexes that the log reads.
+fn rows_read(conn: &mut PgConnection) -> i64 {
+    sql_query("SELECT pg_stat_force_next_flush()").execute(conn).unwrap();
+    let sql = "SELECT (sum(seq_tup_read) + sum(idx_tup_fetch))::bigint AS count FROM pg_stat_user_tables
+               WHERE relname ~ '^(notifications|due|uncommon_statuses)'";
+    sql_query(sql).get_result::<Count>(conn).unwrap().count
+}
+
+/// A service with a hundred thousand notifications beside ours, analysed: plans are made for both alike.
+#[test]
+fn a_page_reads_little_more_than_it_shows_whatever_drives_it() {
+    let stage = Stage::new();
+    let mut conn = stage.connect();
+    let copies = "INSERT INTO notifications (id, service_id, channel, key_type, template_id, template_version, recipient,
+           normalised_recipient, created_at, status, updated_at, sent_by)
+         SELECT (substr(id::text, 1, 24) || lpad(to_hex(n), 12, '0'))::uuid, $1, 'sms', key_type, template_id,
+           template_version, recipient, normalised_recipient, created_at,
+           CASE WHEN n % 10000 = 0 THEN 'permanent-failure' ELSE 'delivered' END::notification_status, now(), 'mmg'
+         FROM notifications, generate_series(1, 100000) n WHERE id = $2";
+    let large = ServiceId(Uuid::new_v4());
+    sql_query(copies)
+        .bind::<diesel::sql_types::Uuid, _>(large.0)
+        .bind::<diesel::sql_types::Uuid, _>(stage.ids[9].0)
+        .execute(&mut conn)
+        .unwrap();
+    sql_query("VACUUM ANALYZE").execute(&mut conn).unwrap();
+    let which = Which { number: 1, size: 5 };
+    let mut reads = |service, filter: &Filter| {
+        let before = rows_read(&mut conn);
+        let shown = page(&mut conn, service, filter, which).unwrap().notifications.len();
+        (shown, rows_read(&mut conn) - before)
+    };
+    let failed = Filter { statuses: vec![Status::PermanentFailure], ..all() };
+    let waiting = Filter { statuses: vec![Status::Created, Status::Pending], ..all() };
+    for (name, service, filter, expected) in [
+        ("large", large, all(), 5),
+        ("large, a rare status", large, failed, 5),
+        ("large, nothing waits", large, waiting.clone(), 0),
+        ("small", stage.service(), all(), 5),
+        ("small, waiting", stage.service(), waiting, 5),
+    ] {
+        let (shown, read) = reads(service, &filter);
+        assert_eq!(shown, expected, "{name}");
+        assert!(read < 100, "{name}: {read} rows for {shown}");
+    }
+}
