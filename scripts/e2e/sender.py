@@ -46,13 +46,19 @@ class Caller:
             self.token, self.token_until = sign(self.issuer, self.secret), time.monotonic() + 5
         return f"Bearer {self.token}"
 
+    def get(self, path, **more_headers):
+        return self._call("GET", path, None, more_headers)
+
     def post(self, path, body=None, **more_headers):
+        return self._call("POST", path, body, more_headers)
+
+    def _call(self, method, path, body, more_headers):
         """Status and body of the answer; OSError or HTTPException when there is none."""
         if self.connection is None:
             self.connection = http.client.HTTPConnection(self.address, timeout=ANSWER_WITHIN_SECONDS)
         headers = {"Authorization": self.authorization(), "Content-Type": "application/json", **more_headers}
         try:
-            self.connection.request("POST", path, None if body is None else json.dumps(body), headers)
+            self.connection.request(method, path, None if body is None else json.dumps(body), headers)
             answer = self.connection.getresponse()
             content = answer.read()
         except (OSError, http.client.HTTPException):

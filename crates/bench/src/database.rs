@@ -49,7 +49,9 @@ pub(crate) fn empty(conn: &mut PgConnection) -> Result<(), Error> {
         return Err(Error::Wrong("this database is not the bench's: nothing was emptied".into()));
     }
     conn.batch_execute(
-        "SET lock_timeout = '30s'; TRUNCATE notifications, attempts, due, receipts, statistics, statistics_deltas, uncommon_statuses; CHECKPOINT",
+        "SET lock_timeout = '30s';
+         TRUNCATE notifications, attempts, due, receipts, statistics, statistics_by_month, statistics_deltas, uncommon_statuses;
+         CHECKPOINT",
     )?;
     Ok(())
 }
