@@ -159,3 +159,19 @@ async fn a_connection_on_which_nothing_comes_is_closed() {
     let answer = answer(&mut stream).await;
     assert!(answer.is_empty() || answer.starts_with("HTTP/1.1 408"), "{answer}");
 }
+
+/// Only of one that begins before the first answer: actix (actix-http 3.20) waits without limit for the rest of a later one.
+#[tokio::test]
+async fn a_second_head_that_came_with_the_first_request_times_out() {
+    let stage = Stage::with(
+        |_| {},
+        |config| {
+            config.api.client_timeout = SHORT;
+            config.api.keep_alive = SHORT;
+        },
+    );
+    let mut stream = connect(&stage).await;
+    stream.write_all(b"GET /_status?simple=1 HTTP/1.1\r\nHost: x\r\n\r\nGET /_status").await.unwrap();
+    let answer = answer(&mut stream).await;
+    assert_eq!(answer.matches("HTTP/1.1 200").count(), 1, "{answer}");
+}
