@@ -82,14 +82,8 @@ impl std::fmt::Debug for NewCallback {
     }
 }
 
-/// Every callback of a service.
+/// A callback of a service, if it is of this type.
 ///
-/// # Errors
-/// When the query fails.
-pub fn list(conn: &mut PgConnection, service: ServiceId) -> QueryResult<Vec<Callback>> {
-    table.filter(service_id.eq(service.0)).order(callback_type).select(SHOWN).load(conn)
-}
-
 /// # Errors
 /// When the query fails.
 pub fn find(
