@@ -276,6 +276,45 @@ async fn an_update_changes_what_it_names_and_nothing_else() {
 }
 
 #[tokio::test]
+async fn two_who_change_different_things_at_once_both_have_their_way() {
+    let stage = Stage::new();
+    let changes =
+        [json!({"notes": "n"}), json!({"volume_sms": 7}), json!({"rate_limit": 9}), json!({"active": true})];
+    let url = stage.here();
+    let changing = changes.iter().map(|change| stage.internal_post(&url, change));
+    for answer in futures_util::future::join_all(changing).await {
+        assert_eq!(answer.status, 200, "{answer:?}");
+    }
+    let service = stage.internal_get(&stage.here()).await.json()["data"].clone();
+    assert_eq!(
+        (&service["notes"], &service["volume_sms"], &service["rate_limit"]),
+        (&json!("n"), &json!(7), &json!(9))
+    );
+    let history = stage.internal_get(&format!("{}/history", stage.here())).await.json();
+    let versions: Vec<_> = history["data"]["service_history"].as_array().unwrap().iter().collect();
+    assert_eq!(versions.len(), 4);
+}
+
+#[tokio::test]
+async fn a_service_tells_its_callbacks_and_if_asked_its_figures() {
+    let stage = Stage::new();
+    let callback = Uuid::new_v4();
+    stage.sql(&format!(
+        "INSERT INTO callbacks (id, service_id, callback_type, url, bearer_token, updated_by_id, created_at)
+         VALUES ('{callback}', '{}', 'delivery_status', 'https://example.gov.uk', '', '{callback}', now())",
+        stage.service_id()
+    ));
+    let plain = stage.internal_get(&stage.here()).await.json()["data"].clone();
+    let told = json!([{"callback_id": callback, "callback_type": "delivery_status"}]);
+    assert_eq!(plain["service_callback_api"], told);
+    stage.accepted_sms().await;
+    let detailed =
+        stage.internal_get(&format!("{}?detailed=True&today_only=True", stage.here())).await.json();
+    assert_eq!(detailed["data"]["statistics"]["sms"]["requested"], json!(1));
+    assert_eq!(changed(detailed["data"].clone(), &json!({"statistics": null})), plain);
+}
+
+#[tokio::test]
 async fn what_is_changed_is_what_sending_goes_by() {
     let stage = Stage::new();
     let answer = stage.internal_post(&stage.here(), &json!({"permissions": ["email"]})).await;
