@@ -124,22 +124,12 @@ fn without_patterns(path: &str) -> (String, bool) {
 /// What the source of the URL table routes, of what is public: method and path.
 fn routed() -> BTreeSet<(String, String)> {
     let source = fs::read_to_string(repository("crates/api/src/routes.rs")).unwrap();
-    let row = Regex::new(r#"\.service\(at\(("[^"]+"|[A-Z0-9_]+), [A-Z]+\)(.*)\)"#).unwrap();
+    let row = Regex::new(r#"\.service\(at\((?:&format!\()?"([^"]+)"\)?, [A-Z]+\)(.*)\)"#).unwrap();
     let handler = Regex::new(r"\.route\((get|post)\(\)\.to\(([a-z0-9_:]+)\)\)").unwrap();
+    assert_eq!(row.find_iter(&source).count(), source.matches(".service(at(").count(), "rows have one form");
     let mut routed = BTreeSet::new();
     for row in row.captures_iter(&source) {
-        let path = match row[1].strip_prefix('"') {
-            Some(path) => path.trim_end_matches('"').to_owned(),
-            None => source
-                .split(&format!("{}: &str =", &row[1]))
-                .nth(1)
-                .unwrap()
-                .split('"')
-                .nth(1)
-                .unwrap()
-                .to_owned(),
-        };
-        let (path, fixed) = without_patterns(&path);
+        let (path, fixed) = without_patterns(&row[1]);
         let is_public =
             ["/v2", "/notifications", "/unsubscribe", "/_status"].iter().any(|start| path.starts_with(start))
                 && !["/mmg", "/firetext", "/ses"].iter().any(|provider| path.ends_with(provider));
