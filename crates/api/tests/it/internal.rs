@@ -2,6 +2,7 @@
 
 mod api_keys;
 mod log;
+mod one_off;
 mod providers;
 mod services;
 mod settings;
