@@ -1,4 +1,4 @@
-//! What the fuzz targets reach (see `fuzz/`): the readers of what strangers send. Compiled for them only.
+//! What the fuzz targets reach (see `crates/fuzz`): the readers of what strangers send. Compiled for them only.
 
 use crate::{auth, body, v2};
 
