@@ -1,4 +1,4 @@
-//! Look-ups on the way in, remembered for two seconds (the wire contract's figure): a revoked key may work that much longer.
+//! Look-ups on the way in, remembered for two seconds (the wire contract's figure), keys for one.
 //!
 //! One query for all who wait for the same thing. That there is no such thing is remembered too, and for no longer.
 
@@ -25,6 +25,8 @@ use uuid::Uuid;
 use crate::auth::KnownKey;
 
 const REMEMBERED_FOR: Duration = Duration::from_secs(2);
+/// A revoked key is to be refused everywhere within two seconds, and what it is asked with, and the look-up, take time too.
+const KEYS_REMEMBERED_FOR: Duration = Duration::from_secs(1);
 /// Entries of each kind; callers who make ids up push out nothing but each other's.
 const CAPACITY: u64 = 10_000;
 
@@ -147,7 +149,15 @@ pub(crate) struct Lookup {
 
 impl Lookup {
     pub(crate) fn new(db: Db, keyring: Arc<Keyring>, clock: Clock) -> Self {
-        Self { db, keyring, clock, services: cache(), keys: cache(), templates: cache(), rates: cache() }
+        Self {
+            db,
+            keyring,
+            clock,
+            services: cache(REMEMBERED_FOR),
+            keys: cache(KEYS_REMEMBERED_FOR),
+            templates: cache(REMEMBERED_FOR),
+            rates: cache(REMEMBERED_FOR),
+        }
     }
 
     pub(crate) async fn service(&self, id: ServiceId) -> Result<Option<Arc<KnownService>>, Arc<DbError>> {
@@ -185,6 +195,10 @@ impl Lookup {
     }
 }
 
-fn cache<K: Hash + Eq + Send + Sync + 'static, V: Clone + Send + Sync + 'static>() -> Cache<K, V> {
-    Cache::builder().max_capacity(CAPACITY).time_to_live(REMEMBERED_FOR).build()
+fn cache<K, V>(remembered_for: Duration) -> Cache<K, V>
+where
+    K: Hash + Eq + Send + Sync + 'static,
+    V: Clone + Send + Sync + 'static,
+{
+    Cache::builder().max_capacity(CAPACITY).time_to_live(remembered_for).build()
 }

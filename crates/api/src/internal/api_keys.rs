@@ -1,5 +1,5 @@
-//! A service's API keys: made and shown once, listed, revoked. Caches of keys are two seconds old at most, so that is how long
-//! a revoked one still opens, in any replica.
+//! A service's API keys: made and shown once, listed, revoked. What replicas remember of keys is a second old at most, so a
+//! revoked one opens none of them after two.
 
 use actix_web::{
     HttpRequest, HttpResponse,

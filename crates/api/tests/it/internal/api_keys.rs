@@ -14,8 +14,8 @@ use crate::{
     stage::{Api, Stage, changed, config, now, token},
 };
 
-/// Two seconds are promised; the third is for a busy machine.
-const SOON: Duration = Duration::from_secs(3);
+/// What is promised.
+const SOON: Duration = Duration::from_secs(2);
 
 fn person(stage: &Stage) -> Uuid {
     let id = Uuid::new_v4();
