@@ -102,6 +102,9 @@ pub struct Page {
     pub looked_back_to: Option<NotificationId>,
 }
 
+/// Below every id.
+const NO_ID: Uuid = Uuid::nil();
+
 /// Where the ids of a page come from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Source {
@@ -177,7 +180,11 @@ impl QueryFragment<Pg> for Candidates<'_> {
         out.push_sql(order);
         out.push_sql(") = ");
         out.push_bind_param::<sql::BigInt, _>(&self.most_read)?;
-        out.push_sql(" AS is_last, channel::text = ANY(");
+        out.push_sql(" AND id >= ");
+        out.push_bind_param::<sql::Uuid, _>(&self.lowest)?;
+        out.push_sql(" AS is_last, id >= ");
+        out.push_bind_param::<sql::Uuid, _>(&self.lowest)?;
+        out.push_sql(" AND channel::text = ANY(");
         out.push_bind_param::<sql::Array<sql::Text>, _>(&self.channels)?;
         out.push_sql(") AND key_type::text = ANY(");
         out.push_bind_param::<sql::Array<sql::Text>, _>(&self.key_types)?;
@@ -195,7 +202,10 @@ impl QueryFragment<Pg> for Candidates<'_> {
         out.push_bind_param::<sql::Text, _>(&self.reference)?;
         out.push_sql(") AS shown FROM (");
         self.push_chunk(&mut out)?;
-        out.push_sql(") AS chunk) AS looked_at WHERE shown OR is_last ");
+        // Whatever is too old uses up the limit, which ends the search.
+        out.push_sql(") AS chunk) AS looked_at WHERE shown OR is_last OR id < ");
+        out.push_bind_param::<sql::Uuid, _>(&self.lowest)?;
+        out.push_sql(" ");
         out.push_sql(order);
         out.push_sql(" LIMIT ");
         out.push_bind_param::<sql::BigInt, _>(&self.limit)
@@ -209,12 +219,13 @@ impl Candidates<'_> {
         match &self.source {
             Source::All => {
                 // Not `service_id =`: where nearly all rows are one service's, the planner would take the primary key for good
-                // enough for every service, and a small one would read the large one's rows. Only one index has this order.
+                // enough for every service, and a small one would read the large one's rows. Only one index has this order. And
+                // not from the lowest id: Postgres goes on below it, since a pair ends a search by its first half alone.
                 out.push_sql(
                     "SELECT service_id, id, channel, key_type, status, api_key_id, created_by, normalised_recipient,
                        client_reference FROM notifications WHERE (service_id, id) >= (",
                 );
-                self.push_bound(out, &self.lowest)?;
+                self.push_bound(out, &NO_ID)?;
                 out.push_sql(") AND (service_id, id) < (");
                 self.push_bound(out, &self.before)?;
                 out.push_sql(") ");
