@@ -193,7 +193,7 @@ pub(crate) fn notification(
     let row = &template.row;
     let (api_key_id, created_by) = match caller.by {
         By::Key(id) => (Some(id), None),
-        By::Person(id) => (None, Some(id)),
+        By::Person(id) => (None, id),
     };
     let personalisation = match values.as_map() {
         none if none.is_empty() => None,

@@ -102,8 +102,8 @@ pub(crate) struct Caller {
 #[derive(Clone, Copy)]
 pub(crate) enum By {
     Key(ApiKeyId),
-    /// At the front end.
-    Person(Uuid),
+    /// At the front end, if it says who.
+    Person(Option<Uuid>),
 }
 
 impl Caller {

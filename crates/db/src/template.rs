@@ -1,6 +1,7 @@
 //! Templates and their versions. A version never changes.
 
 mod edit;
+mod hidden;
 
 use chrono::{DateTime, Utc};
 use diesel::{ExpressionMethods, JoinOnDsl, PgConnection, QueryDsl, QueryResult, RunQueryDsl};
@@ -10,7 +11,10 @@ use domain::{
 };
 use uuid::Uuid;
 
-pub use self::edit::{Author, Change, author, create, put, redact, set_reply_to, update};
+pub use self::{
+    edit::{Author, Change, author, create, put, redact, set_reply_to, update},
+    hidden::reply_to_test,
+};
 use crate::{
     pg_enum::PgChannel,
     schema::{template_versions, templates},

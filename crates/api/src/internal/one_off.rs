@@ -88,7 +88,7 @@ async fn send(request: HttpRequest, payload: Payload, app: Data<App>) -> Result<
     if !is_member {
         return Err(not_a_member(&name, &service).into());
     }
-    let caller = Caller { service, by: By::Person(person), key_type: KeyType::Normal };
+    let caller = Caller { service, by: By::Person(Some(person)), key_type: KeyType::Normal };
     let template = accept::known_template(&app, &caller, asked.template).await?;
     let channel = template.row.channel;
     let judged = match channel {

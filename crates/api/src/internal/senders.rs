@@ -1,6 +1,8 @@
 //! Whom the texts of a service come from, and where answers to its e-mails go: two lists under one set of rules, in the
 //! contract's words for each.
 
+mod verify;
+
 use actix_web::{
     HttpRequest, HttpResponse,
     web::{Data, Payload, ServiceConfig, post},
@@ -35,7 +37,7 @@ pub(crate) fn table(config: &mut ServiceConfig) {
     let archive = |path: &str| at(&format!("{path}/{{id}}/archive"), WRITE);
     config
         .service(at(reply_to, BOTH).route(get().to(reply_tos)).route(post().to(add_reply_to)))
-        .service(at(&format!("{reply_to}/verify"), WRITE).route(post().to(verify)))
+        .service(at(&format!("{reply_to}/verify"), WRITE).route(post().to(verify::verify)))
         .service(one(reply_to).route(get().to(reply_to_by_id)).route(post().to(update_reply_to)))
         .service(archive(reply_to).route(post().to(archive_reply_to)))
         .service(at(sms, BOTH).route(get().to(sms_senders)).route(post().to(add_sms_sender)))
@@ -167,28 +169,6 @@ async fn update_reply_to(
     let new = NewSender { id, ..read_reply_to(internal::json(&app, payload).await?)? };
     let row = write(&app, service, Kind::ReplyTo, new, Write::Update).await?;
     Ok(HttpResponse::Ok().json(Wrapped { data: ReplyToRow::new(service, row) }))
-}
-
-/// Upstream sends a test e-mail from a service of the platform. There is none here, and no service sends on its own.
-async fn verify(
-    request: HttpRequest,
-    payload: Payload,
-    app: Data<App>,
-) -> Result<HttpResponse, InternalError> {
-    internal::client(&app, &request)?;
-    let service = internal::service_id(&request)?;
-    let mut form = Form::new(internal::json(&app, payload).await?)?;
-    let address = form.required("email", email_address);
-    let address = address.ok_or_else(|| Problem::Validation(form.errors_of_known()))?.as_given().to_owned();
-    let wanted = address.clone();
-    let taken = app.db.run("sender.has_address", move |conn| {
-        service::of(conn, service, |conn| sender::has_address(conn, service, &wanted, None))
-    });
-    if taken.await?.ok_or(Problem::NoResult)? {
-        return Err(duplicate(&address).into());
-    }
-    Err(Problem::bad_request("Test e-mails to reply-to addresses are not available: add the address without")
-        .into())
 }
 
 #[derive(Clone, Copy)]

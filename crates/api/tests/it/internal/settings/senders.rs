@@ -170,12 +170,29 @@ async fn what_is_wrong_with_an_address_is_told_as_of_a_schema() {
 }
 
 #[tokio::test]
-async fn a_test_email_to_an_address_is_not_available() {
-    let stage = Stage::new();
-    let answer =
-        stage.internal_post(&stage.own("email-reply-to/verify"), &json!({"email": "new@example.com"})).await;
-    let message = "Test e-mails to reply-to addresses are not available: add the address without";
-    assert_eq!(answer.parts(), refused(400, message));
+async fn a_test_email_is_stored_for_any_address_with_one_hidden_template() {
+    let stage = Stage::with(|service| service.restricted = true, |_| {});
+    let verify = stage.own("email-reply-to/verify");
+    let templates = stage.internal_get(&stage.own("template")).await.json();
+    for address in ["new@example.com", "other@example.com"] {
+        let answer = stage.internal_post(&verify, &json!({"email": address})).await;
+        assert_eq!(answer.status, 201, "{answer:?}");
+        let id = id_of(&answer.json()["data"]);
+        assert_eq!(answer.json(), json!({"data": {"id": id}}));
+        let message = stage.get(&format!("/v2/notifications/{id}")).await.json();
+        assert_eq!((&message["email_address"], &message["status"]), (&json!(address), &json!("created")));
+        assert_eq!(message["subject"], "Your reply-to address works");
+        stage.sql(&format!(
+            "DO $$ BEGIN
+               ASSERT (SELECT api_key_id IS NULL AND created_by IS NULL AND key_type = 'normal' FROM notifications WHERE id = '{id}');
+               ASSERT (SELECT count(*) FROM due WHERE subject_id = '{id}') = 1;
+               ASSERT (SELECT count(*) FROM templates WHERE hidden) = 1;
+             END $$"
+        ));
+    }
+    assert_eq!(stage.internal_get(&stage.own("template")).await.json(), templates);
+    let public = stage.get("/v2/templates").await.json();
+    assert_eq!(public["templates"].as_array().unwrap().len(), 2);
 }
 
 #[tokio::test]
