@@ -5,6 +5,9 @@
 //! claim ─► attempt, for each ─► settle, together
 //! ```
 //!
+//! Who takes part among the providers is the database's word (`standings`), read before the first message and every few seconds
+//! from then on.
+//!
 //! It knows nothing of the broker and of HTTP: who asks, and who is told, is its callers' matter.
 
 mod send;
