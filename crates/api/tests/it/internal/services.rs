@@ -356,9 +356,10 @@ async fn services_are_listed_all_or_active_or_of_a_person() {
         answer.json()["data"].as_array().unwrap().iter().map(|service| service["id"].clone()).collect()
     };
     assert_eq!(ids("").await, [sample.clone(), mine.clone()]);
-    assert_eq!(ids(&format!("?user_id={user}")).await, [mine.clone()]);
+    let only_mine = vec![mine.clone()];
+    assert_eq!(ids(&format!("?user_id={user}")).await, only_mine);
     stage.internal_post(&stage.here(), &json!({"active": false})).await;
-    assert_eq!(ids("?only_active=True").await, [mine.clone()]);
+    assert_eq!(ids("?only_active=True").await, only_mine);
     assert_eq!(ids("?only_active=true").await, [sample, mine], "only the very word");
     let answer = stage.internal_get("/service?user_id=nobody").await;
     assert_eq!(answer.parts(), refused(404, "No result found"));
