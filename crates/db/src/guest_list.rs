@@ -1,7 +1,7 @@
 //! Guest lists: whom team keys, and every key of a service in trial mode, may reach besides the team.
 
 use diesel::{Connection, ExpressionMethods, PgConnection, QueryDsl, QueryResult, RunQueryDsl};
-use domain::{id::ServiceId, status::Channel};
+use domain::{email_address::EmailAddress, id::ServiceId, phone::PhoneNumber, status::Channel};
 
 use crate::{
     pg_enum::PgChannel,
@@ -17,6 +17,18 @@ pub struct Guest {
     pub recipient: String,
     /// Digits with country code, or a lower-cased address.
     pub normalised: String,
+}
+
+impl Guest {
+    /// None: nobody can be reached at it.
+    #[must_use]
+    pub fn parse(by: Channel, as_given: &str) -> Option<Self> {
+        let normalised = match by {
+            Channel::Sms => PhoneNumber::parse(as_given).ok()?.normalised().to_owned(),
+            Channel::Email => EmailAddress::parse(as_given).ok()?.normalised().to_owned(),
+        };
+        Some(Self { channel: by, recipient: as_given.to_owned(), normalised })
+    }
 }
 
 impl std::fmt::Debug for Guest {

@@ -7,10 +7,12 @@
 mod figures;
 
 use diesel::{PgConnection, QueryResult, RunQueryDsl, sql_types as sql};
+use uuid::Uuid;
 
 pub use self::figures::{
-    Carried, Days, LastUsed, Listed, Named, Sum, by_month, by_provider, by_provider_of_service, by_template,
-    count, last_use, most_recently_used, of_all_services, of_platform, of_service, templates_by_month,
+    Carried, Counts, Days, LastUsed, Listed, Named, Sum, by_month, by_provider, by_provider_of_service,
+    by_template, count, last_use, month, most_recently_used, of_all_services, of_platform, of_service,
+    templates_by_month,
 };
 use crate::statement::statement;
 
@@ -78,4 +80,28 @@ statement! {
 pub fn differences(conn: &mut PgConnection) -> QueryResult<i64> {
     let differences = Differences { _binds: std::marker::PhantomData };
     differences.get_result::<(i64,)>(conn).map(|(differences,)| differences)
+}
+
+statement! {
+    AtMost {
+        service: Uuid => sql::Uuid,
+        channels: &'a [&'a str] => sql::Array<sql::Text>,
+        key_types: &'a [&'a str] => sql::Array<sql::Text>,
+        statuses: &'a [&'a str] => sql::Array<sql::Text>,
+    } -> (sql::BigInt,),
+    "SELECT coalesce(sum(count), 0)::bigint FROM figures_by_month
+     WHERE service_id = ? AND channel::text = ANY(?) AND key_type::text = ANY(?) AND status::text = ANY(?)"
+}
+
+/// As many notifications there are of these kinds, or more: figures outlive rows. Who looks for rows need not look on once so
+/// many are found.
+pub(crate) fn at_most(
+    conn: &mut PgConnection,
+    service: Uuid,
+    channels: &[&str],
+    key_types: &[&str],
+    statuses: &[&str],
+) -> QueryResult<i64> {
+    let query = AtMost { service, channels, key_types, statuses, _binds: std::marker::PhantomData };
+    query.get_result::<(i64,)>(conn).map(|(count,)| count)
 }

@@ -2,6 +2,7 @@
 
 mod edit;
 mod hidden;
+pub mod rules;
 
 use chrono::{DateTime, Utc};
 use diesel::{ExpressionMethods, JoinOnDsl, PgConnection, QueryDsl, QueryResult, RunQueryDsl};

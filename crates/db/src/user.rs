@@ -7,7 +7,7 @@ use diesel::{
     Connection, ExpressionMethods, OptionalExtension, PgConnection, QueryDsl, QueryResult, RunQueryDsl,
     delete, dsl, insert_into, select,
 };
-use domain::id::ServiceId;
+use domain::{email_address::EmailAddress, id::ServiceId, phone::PhoneNumber};
 use uuid::Uuid;
 
 use crate::{
@@ -33,6 +33,35 @@ pub struct User {
     pub name: String,
     pub email_address: String,
     pub mobile_number: Option<String>,
+}
+
+impl User {
+    /// A new person; or what is wrong, with the name of the field.
+    ///
+    /// # Errors
+    /// When something is wrong with one of the fields.
+    pub fn parse(
+        name: String,
+        email_address: &str,
+        mobile_number: Option<String>,
+    ) -> Result<Self, Vec<(&'static str, String)>> {
+        let mut wrong = Vec::new();
+        if name.trim().is_empty() {
+            wrong.push(("name", "Must not be blank".to_owned()));
+        }
+        let email_address = EmailAddress::parse(email_address)
+            .map_err(|fault| wrong.push(("email_address", fault.to_string())))
+            .map(|address| address.as_given().to_owned());
+        if let Some(Err(fault)) = mobile_number.as_deref().map(PhoneNumber::parse) {
+            wrong.push(("mobile_number", format!("Invalid phone number: {}", fault.message())));
+        }
+        match email_address {
+            Ok(email_address) if wrong.is_empty() => {
+                Ok(Self { id: Uuid::new_v4(), name, email_address, mobile_number })
+            }
+            Ok(_) | Err(()) => Err(wrong),
+        }
+    }
 }
 
 /// A person, and what they work with.

@@ -8,7 +8,7 @@ use db::{
     guest_list::{self, Guest},
     service,
 };
-use domain::{email_address::EmailAddress, phone::PhoneNumber, status::Channel};
+use domain::status::Channel;
 use serde_json::{Value, json};
 
 use crate::{
@@ -62,17 +62,12 @@ async fn replace(
 }
 
 fn read(value: &Value, channel: Channel) -> Result<Guest, Problem> {
-    let as_given = value.as_str().map_or_else(|| value.to_string(), ToOwned::to_owned);
-    let normalised = match channel {
-        Channel::Sms => PhoneNumber::parse(&as_given).ok().map(|number| number.normalised().to_owned()),
-        Channel::Email => EmailAddress::parse(&as_given).ok().map(|address| address.normalised().to_owned()),
-    };
-    let normalised = normalised.filter(|_| value.is_string()).ok_or_else(|| {
+    value.as_str().and_then(|as_given| Guest::parse(channel, as_given)).ok_or_else(|| {
+        let as_given = value.as_str().map_or_else(|| value.to_string(), ToOwned::to_owned);
         let message =
             format!("Invalid guest list: \"{as_given}\" is not a valid email address or phone number");
         Problem::bad_request(message)
-    })?;
-    Ok(Guest { channel, recipient: as_given, normalised })
+    })
 }
 
 fn array(value: Value) -> Result<Vec<Value>, String> {

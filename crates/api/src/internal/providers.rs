@@ -5,16 +5,14 @@ use actix_web::{
     HttpRequest, HttpResponse,
     web::{Data, Payload, ServiceConfig, post},
 };
-use chrono::{DateTime, Datelike, NaiveDate, Utc};
+use chrono::{DateTime, Utc};
 use db::{
     history::Version,
     provider_details::{self, Author, Change, ProviderDetails},
+    statistics::month,
     user,
 };
-use domain::{
-    london,
-    status::{Channel, ProviderId},
-};
+use domain::status::{Channel, ProviderId};
 use serde::Serialize;
 use serde_json::{Value, json};
 use uuid::Uuid;
@@ -160,12 +158,6 @@ fn version((Version { version, mut state, changed_at, .. }, author): (Version, O
         .map(|(id, name, email_address)| json!({ "id": id, "name": name, "email_address": email_address }))
         .into();
     state
-}
-
-/// The first day of the month in London.
-fn month(now: DateTime<Utc>) -> NaiveDate {
-    let today = london::day(now);
-    today.with_day(1).unwrap_or(today)
 }
 
 /// As headers have it, and lists of providers.

@@ -6,7 +6,7 @@ use actix_web::{
     web::{Data, ServiceConfig},
 };
 use chrono::{Datelike, NaiveDate};
-use db::statistics::{self, Carried, Days, Listed, Named, Sum};
+use db::statistics::{self, Carried, Counts, Days, Listed, Named, Sum};
 use domain::{
     id::{ServiceId, TemplateId},
     london,
@@ -44,26 +44,6 @@ const WEEK: i64 = 7;
 const MOST_DAYS: i64 = 36_500;
 /// How far back it is told when a template was used.
 const YEAR: u32 = 365;
-
-#[derive(Clone, Copy, Default, Serialize)]
-struct Counts {
-    requested: i64,
-    delivered: i64,
-    failed: i64,
-}
-
-impl Counts {
-    fn add(&mut self, status: Status, count: i64) {
-        self.requested += count;
-        match status {
-            Status::Delivered | Status::Sent => self.delivered += count,
-            Status::TemporaryFailure | Status::PermanentFailure | Status::TechnicalFailure => {
-                self.failed += count;
-            }
-            Status::Created | Status::Sending | Status::Pending => {}
-        }
-    }
-}
 
 /// Figures by channel. There are no letters.
 #[derive(Default, Serialize)]

@@ -6,14 +6,11 @@ use actix_web::{
     HttpRequest, HttpResponse,
     web::{Data, Payload, ServiceConfig, post},
 };
-use db::{
-    service::Permission,
-    template::{self, Change, Detailed, Template, Which},
-};
+use db::template::{self, Change, Detailed, Template, Which, rules};
 use domain::{
     email,
     id::{ReplyToId, ServiceId, SmsSenderId, TemplateId},
-    sms::{self, Sms},
+    sms::Sms,
     status::Channel,
     template::Personalisation,
 };
@@ -343,38 +340,27 @@ fn permitted(
     channel: Option<Channel>,
     doing: &'static str,
 ) -> Result<Channel, Problem> {
-    let (needed, what) = match channel {
-        Some(Channel::Sms) => (Some(Permission::Sms), "text message"),
-        Some(Channel::Email) => (Some(Permission::Email), "email"),
-        None => (None, "letter"),
+    let what = match channel {
+        Some(Channel::Sms) => "text message",
+        Some(Channel::Email) => "email",
+        None => "letter",
     };
-    let permitted = needed.is_some_and(|needed| service.service.permissions.contains(&needed));
+    let permitted =
+        channel.is_some_and(|channel| service.service.permissions.contains(&rules::needed(channel)));
     channel.filter(|_| permitted).ok_or_else(|| {
         Problem::ForbiddenField("template_type", format!("{doing} {what} templates is not allowed").into())
     })
 }
 
-/// Whatever its placeholders stand for comes on top of this.
 fn fits(channel: Channel, content: &str) -> Result<(), Problem> {
-    let (too_long, limit) = match channel {
-        Channel::Sms => {
-            (Sms::render(content, &Personalisation::default(), None).is_too_long(), sms::CHARACTER_LIMIT)
-        }
-        Channel::Email => (content.len() > email::BYTE_LIMIT, email::BYTE_LIMIT),
-    };
-    if too_long {
-        let message = format!("Content has a character count greater than the limit of {limit}");
-        return Err(Problem::field("content", message));
-    }
-    Ok(())
+    rules::check_content(channel, content).map_err(|unfit| Problem::field("content", unfit.to_string()))
 }
 
 /// Of an e-mail.
 fn subject(subject: String) -> Result<String, Problem> {
-    if subject.trim().is_empty() {
-        Err(Problem::field("subject", "Invalid template subject"))
-    } else {
-        Ok(subject)
+    match rules::check_subject(&subject) {
+        Ok(()) => Ok(subject),
+        Err(unfit) => Err(Problem::field("subject", unfit.to_string())),
     }
 }
 

@@ -7,7 +7,6 @@ use actix_web::{
     web::{Data, Payload, ServiceConfig, post},
 };
 use db::user::{self, Person, User};
-use domain::{email_address::EmailAddress, phone::PhoneNumber};
 use serde::Serialize;
 use uuid::Uuid;
 
@@ -77,18 +76,10 @@ fn read(fields: &mut Fields) -> Result<(User, bool), Problem> {
     let mobile_number: Option<String> = fields.optional("mobile_number").flatten();
     let platform_admin = fields.optional("platform_admin").unwrap_or(false);
     fields.check()?;
-    if name.trim().is_empty() {
-        fields.wrong("name", "Must not be blank");
-    }
-    let email_address = EmailAddress::parse(&email_address)
-        .map_err(|wrong| fields.wrong("email_address", wrong.to_string()))
-        .map(|address| address.as_given().to_owned());
-    if let Some(Err(wrong)) = mobile_number.as_deref().map(PhoneNumber::parse) {
-        fields.wrong("mobile_number", format!("Invalid phone number: {}", wrong.message()));
-    }
-    fields.check()?;
-    let email_address = email_address.unwrap_or_default();
-    Ok((User { id: Uuid::new_v4(), name, email_address, mobile_number }, platform_admin))
+    let user = User::parse(name, &email_address, mobile_number).map_err(|faults| {
+        Problem::Fields(faults.into_iter().map(|(field, fault)| (field.into(), vec![fault])).collect())
+    })?;
+    Ok((user, platform_admin))
 }
 
 async fn one(request: HttpRequest, app: Data<App>) -> Result<HttpResponse, InternalError> {

@@ -10,6 +10,7 @@ use domain::{
     id::{ServiceId, TemplateId},
     status::{Channel, KeyType, ProviderId, Status},
 };
+use serde::Serialize;
 use uuid::Uuid;
 
 use crate::{
@@ -25,6 +26,27 @@ pub struct Sum {
     pub channel: Channel,
     pub status: Status,
     pub count: i64,
+}
+
+/// Figures as people are told them.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Counts {
+    pub requested: i64,
+    pub delivered: i64,
+    pub failed: i64,
+}
+
+impl Counts {
+    pub fn add(&mut self, status: Status, count: i64) {
+        self.requested += count;
+        match status {
+            Status::Delivered | Status::Sent => self.delivered += count,
+            Status::TemporaryFailure | Status::PermanentFailure | Status::TechnicalFailure => {
+                self.failed += count;
+            }
+            Status::Created | Status::Sending | Status::Pending => {}
+        }
+    }
 }
 
 /// A template, as figures name it.
@@ -351,7 +373,8 @@ pub fn most_recently_used(
 }
 
 /// The first day of a moment's month in London.
-fn month(time: DateTime<Utc>) -> NaiveDate {
+#[must_use]
+pub fn month(time: DateTime<Utc>) -> NaiveDate {
     use chrono::Datelike;
     let day = domain::london::day(time);
     day.with_day(1).unwrap_or(day)
