@@ -33,6 +33,7 @@ use crate::{
     pg_enum::PgStatus,
     schema::sql_types::{self, NotificationStatus},
     statement::statement,
+    statistics,
 };
 
 /// Rows that one source looks at for one page: a second's work.
@@ -318,6 +319,16 @@ impl<'a> Candidates<'a> {
     }
 }
 
+impl Candidates<'_> {
+    /// Figures know how many there can be: a few that are `sending` among millions end the search when the last is found, and
+    /// where there are none nobody need look.
+    fn limit_to_known(&mut self, conn: &mut PgConnection) -> QueryResult<bool> {
+        let known = statistics::at_most(conn, self.service, &self.channels, &self.key_types, &self.statuses)?;
+        self.limit = self.limit.min(known);
+        Ok(known > 0)
+    }
+}
+
 /// Found in `uncommon_statuses`. The function of the same name in the database says which go there.
 #[must_use]
 pub const fn is_uncommon(status: Status) -> bool {
@@ -355,7 +366,11 @@ fn newest(
 ) -> QueryResult<(Vec<Uuid>, Option<Uuid>)> {
     let (mut ids, mut looked_back_to) = (Vec::new(), None);
     for source in Source::of_all(&filter.statuses) {
-        let rows: Vec<(Uuid, bool, bool)> = Candidates::new(source, service, filter, needed).load(conn)?;
+        let mut candidates = Candidates::new(source, service, filter, needed);
+        if source == Source::All && !candidates.limit_to_known(conn)? {
+            continue;
+        }
+        let rows: Vec<(Uuid, bool, bool)> = candidates.load(conn)?;
         let ended_at = rows.last().filter(|(_, _, is_last)| *is_last).map(|(id, ..)| *id);
         looked_back_to = looked_back_to.max(ended_at);
         ids.extend(rows.into_iter().filter(|(_, shown, _)| *shown).map(|(id, ..)| id));

@@ -298,10 +298,16 @@ fn a_page_reads_little_more_than_it_shows_whatever_drives_it() {
     };
     let failed = Filter { statuses: vec![Status::PermanentFailure], ..all() };
     let waiting = Filter { statuses: vec![Status::Created, Status::Pending], ..all() };
+    let sending = Filter { statuses: vec![Status::Sending], ..all() };
+    let emails = Filter { channels: vec![Channel::Email], ..all() };
+    let newer = Filter { since: Some(Clock::System.now() + TimeDelta::hours(1)), ..all() };
     for (name, service, filter, expected) in [
         ("large", large, all(), 5),
         ("large, a rare status", large, failed, 5),
         ("large, nothing waits", large, waiting.clone(), 0),
+        ("large, nothing is on its way", large, sending, 0),
+        ("large, no e-mail", large, emails, 0),
+        ("large, nothing as new as that", large, newer, 0),
         ("small", stage.service(), all(), 5),
         ("small, waiting", stage.service(), waiting, 5),
     ] {
