@@ -5,9 +5,10 @@
 //!
 //! - statuses that few notifications have are found in `uncommon_statuses`, which triggers keep;
 //! - `created` ones are found in `due`, which has a row for each;
-//! - everything else is the service's rows in the order of their ids, where what is asked for is dense as a rule.
+//! - everything else is the service's rows in the order of their ids, where what is asked for is dense as a rule, and until
+//!   there are as many as the figures know of.
 //!
-//! Where it is not (a search for somebody who was never written to, texts of a service that sends e-mails), a source ends after
+//! Where neither helps (a search for somebody who was never written to, a few old ones among millions), a source ends after
 //! [`MOST_READ`] rows, and the page says how far it looked back, so that the caller can go on from there.
 //!
 //! The ids come first, from every source as many as are needed; whole rows are read only for what is shown.
