@@ -2,17 +2,20 @@
 //!
 //! They are kept by triggers on `notifications` (migration `statistics` tells how), so no function here is on the way of a
 //! notification. Readers ask the views `figures` and `figures_by_month`, which add what is folded to what is not yet;
-//! [`figures`] has their questions.
+//! `figures` and `providers` have their questions.
 
 mod figures;
+mod providers;
 
 use diesel::{PgConnection, QueryResult, RunQueryDsl, sql_types as sql};
 use uuid::Uuid;
 
-pub use self::figures::{
-    Carried, Counts, Days, LastUsed, Listed, Named, Sum, by_month, by_provider, by_provider_of_service,
-    by_template, count, last_use, month, most_recently_used, of_all_services, of_platform, of_service,
-    templates_by_month,
+pub use self::{
+    figures::{
+        Counts, Days, LastUsed, Listed, Named, Sum, by_month, by_template, count, last_use, month,
+        most_recently_used, of_all_services, of_platform, of_service, templates_by_month,
+    },
+    providers::{Carried, by_provider, by_provider_of_service},
 };
 use crate::statement::statement;
 

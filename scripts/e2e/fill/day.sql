@@ -54,7 +54,7 @@ FROM (
                 + (extract(epoch FROM :'to_time'::timestamptz - :'from_time'::timestamptz) * 1000000 * (n - 1) / :rows)::bigint AS us,
             n % 50 <> 49 AS busy, hashint8(n) % 1000 + 1000 AS lot,
             (CASE WHEN n * 31 % 100 < 85 THEN 'normal' WHEN n * 31 % 100 < 95 THEN 'team' ELSE 'test' END)::key_type AS key_type
-        FROM generate_series(1, :rows) AS n OFFSET 0) AS one
+        FROM generate_series(1::bigint, :rows) AS n OFFSET 0) AS one
     JOIN chances AS c ON c.busy = one.busy AND c.key_type = one.key_type AND c.number = one.lot % c.choices) AS filled;
 -- What waits has its row in `due`, an hour from now, so that nothing of it is delivered meanwhile.
 INSERT INTO due (subject_id, kind, due_at, wake_at)
