@@ -62,7 +62,7 @@ fn live(conn: &mut PgConnection, sample: &Sample, clock: &Clock, round: usize) {
     let wake = db::receipt::store(conn, &[db::receipt::NewReceipt { id, words, received_at: now }]).unwrap();
     let receipts: Vec<_> = wake.iter().flatten().map(|wake| wake.subject).collect();
     let claimed = db::receipt::claim(conn, &receipts, now, LEASE).unwrap();
-    let to = if round % 2 == 0 { Status::Delivered } else { Status::PermanentFailure };
+    let to = if round.is_multiple_of(2) { Status::Delivered } else { Status::PermanentFailure };
     let applied: Vec<_> = claimed.into_iter().map(|c| (c, db::receipt::Effect::Change { to })).collect();
     db::receipt::apply(conn, &applied, now).unwrap();
 }

@@ -71,7 +71,10 @@ fn files_say_what_they_are_for_and_stay_readable() {
     let mut files = Vec::new();
     for entry in fs::read_dir(root().join("crates")).unwrap() {
         let src = entry.unwrap().path().join("src");
-        sources(&src, &mut files);
+        // The fuzz targets are no crate of the workspace.
+        if src.exists() {
+            sources(&src, &mut files);
+        }
     }
     assert!(files.len() > 50);
     let mut complaints = Vec::new();
