@@ -144,7 +144,7 @@ pub struct NewSender {
     pub is_default: bool,
 }
 
-/// Stores a sender, or brings an existing one to this state, without a look at the others.
+/// Stores a sender, or brings back an existing one in this state, without a look at the others.
 pub(crate) fn put(
     conn: &mut PgConnection,
     kind: Kind,
@@ -153,9 +153,14 @@ pub(crate) fn put(
     now: DateTime<Utc>,
 ) -> QueryResult<Sender> {
     let (columns, table, text) = (kind.columns(), kind.table(), kind.text());
+    let no_number = match kind {
+        Kind::Sms => ", inbound_number_id = NULL",
+        Kind::ReplyTo => "",
+    };
     sql_query(format!(
         "INSERT INTO {table} (id, service_id, {text}, is_default, created_at) VALUES ($1, $2, $3, $4, $5)
-         ON CONFLICT (id) DO UPDATE SET {text} = excluded.{text}, is_default = excluded.is_default RETURNING {columns}"
+         ON CONFLICT (id) DO UPDATE SET {text} = excluded.{text}, is_default = excluded.is_default,
+           archived_at = NULL {no_number} RETURNING {columns}"
     ))
     .bind::<sql::Uuid, _>(new.id)
     .bind::<sql::Uuid, _>(service.0)

@@ -258,11 +258,11 @@ pub fn put(conn: &mut PgConnection, service: &Service, now: DateTime<Utc>) -> Qu
         guest_list::replace(conn, service.id, &guests.collect::<Vec<_>>())?;
         for SmsSender { id, sender, is_default } in &service.sms_senders {
             let new = NewSender { id: id.0, text: sender.clone(), is_default: *is_default };
-            sender::put(conn, sender::Kind::Sms, service.id, &new, now)?;
+            sender::add_to(conn, sender::Kind::Sms, service.id, &new, now)?;
         }
         for ReplyTo { id, address, is_default } in &service.reply_to_addresses {
             let new = NewSender { id: id.0, text: address.clone(), is_default: *is_default };
-            sender::put(conn, sender::Kind::ReplyTo, service.id, &new, now)?;
+            sender::add_to(conn, sender::Kind::ReplyTo, service.id, &new, now)?;
         }
         Ok(())
     })

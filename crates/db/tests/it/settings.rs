@@ -69,6 +69,27 @@ fn a_service_with_senders_keeps_a_default() {
 }
 
 #[test]
+fn a_service_that_is_put_again_has_its_senders_back() {
+    let database = TestDatabase::new();
+    let mut conn = database.connect();
+    let service = testkit::sample(&mut conn, now()).service;
+    inbound_number::add(&mut conn, InboundNumberId::new(now()), "07860000001", ProviderId::Mmg, now())
+        .unwrap();
+    inbound_number::allocate(&mut conn, service.id, None, true, now()).unwrap().unwrap();
+    let senders = |conn: &mut _| {
+        let senders = sender::list(conn, Kind::Sms, service.id).unwrap().into_iter();
+        senders.map(|s| (s.text, s.is_default, s.inbound_number_id.is_some())).collect::<Vec<_>>()
+    };
+    let own = ("PILLARBOX".to_owned(), true, false);
+    db::service::put(&mut conn, &service, now()).unwrap();
+    assert_eq!(senders(&mut conn), [own.clone()], "its sender had become a number");
+    inbound_number::allocate(&mut conn, service.id, None, true, now()).unwrap().unwrap();
+    inbound_number::give_up(&mut conn, service.id, false, "Platform", now()).unwrap();
+    db::service::put(&mut conn, &service, now()).unwrap();
+    assert_eq!(senders(&mut conn), [own, ("Platform".to_owned(), false, false)], "and was archived");
+}
+
+#[test]
 fn two_services_never_get_one_number() {
     let database = TestDatabase::new();
     let mut conn = database.connect();
