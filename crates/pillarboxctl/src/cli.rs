@@ -2,15 +2,18 @@
 
 use clap::{Parser, Subcommand};
 
-use crate::{audit, demo, error::Error, inbound_number, inspect, key, migrate, seed, token};
+use crate::{
+    audit, demo, error::Error, guest_list, inbound_number, inspect, key, migrate, providers, seed, services,
+    stats, templates, token, users,
+};
 
 const AFTER_HELP: &str = "\
 Configuration: the sections `database` and `sealing` of the file that PILLARBOX_CONFIG names (or ./pillarbox.toml), and the
 environment: DATABASE_URL, PILLARBOX__SECTION__KEY.
 
 Exit codes:
-   0  done; for `audit`: balanced, for `demo`: both delivered
-   1  not so: not balanced, not delivered, not found, refused
+   0  done; for `audit`: balanced, for `demo`: both delivered, for `stats --check`: no difference
+   1  not so: not balanced, not delivered, different, not found, refused
    2  the command line cannot be understood
   69  the database or the API cannot be reached
   78  the configuration cannot be used, or the schema is not this program's";
@@ -28,7 +31,18 @@ enum Command {
     Migrate(migrate::Arguments),
     Seed(seed::Arguments),
     #[command(subcommand)]
+    User(users::Command),
+    #[command(subcommand)]
+    Service(services::Command),
+    #[command(subcommand)]
+    Template(templates::Command),
+    #[command(subcommand)]
+    GuestList(guest_list::Command),
+    #[command(subcommand)]
     Key(key::Command),
+    #[command(subcommand)]
+    Providers(providers::Command),
+    Stats(stats::Arguments),
     #[command(subcommand)]
     InboundNumber(inbound_number::Command),
     Inspect(inspect::Arguments),
@@ -46,7 +60,13 @@ pub(crate) fn run() -> Result<(), Error> {
         match command {
             Command::Migrate(arguments) => migrate::run(arguments).await,
             Command::Seed(arguments) => seed::run(arguments).await,
+            Command::User(command) => users::run(command).await,
+            Command::Service(command) => services::run(command).await,
+            Command::Template(command) => templates::run(command).await,
+            Command::GuestList(command) => guest_list::run(command).await,
             Command::Key(command) => key::run(command).await,
+            Command::Providers(command) => providers::run(command).await,
+            Command::Stats(arguments) => stats::run(arguments).await,
             Command::InboundNumber(command) => inbound_number::run(command).await,
             Command::Inspect(arguments) => inspect::run(arguments).await,
             Command::Audit(arguments) => audit::run(arguments).await,

@@ -13,6 +13,21 @@ use crate::{error::Error, patience::patiently};
 pub(crate) struct Settings {
     pub(crate) database: db::Config,
     pub(crate) sealing: db::sealing::Config,
+    pub(crate) providers: Providers,
+}
+
+/// The one thing of that section that concerns whoever makes services.
+#[derive(Debug, Deserialize)]
+#[serde(default)]
+pub(crate) struct Providers {
+    /// Whom the texts of a new service come from.
+    pub(crate) sms_sender: String,
+}
+
+impl Default for Providers {
+    fn default() -> Self {
+        Self { sms_sender: "Pillarbox".into() }
+    }
 }
 
 pub(crate) fn settings() -> Result<Settings, Error> {

@@ -11,14 +11,19 @@ use domain::{
     status::KeyType,
 };
 use serde::Serialize;
+use serde_json::json;
 use uuid::Uuid;
 
 use crate::{
     database,
     error::Error,
     humane, key_text,
-    output::{say, say_json},
+    output::{say, say_json, timestamp},
+    services, users,
 };
+
+/// In characters, as at the internal API.
+const LONGEST_NAME: usize = 255;
 
 /// API keys of a service
 #[derive(Debug, Subcommand)]
@@ -40,6 +45,11 @@ pub(crate) struct Create {
     /// Whom it reaches: anyone, the team and the guest list, or no one (outcomes are simulated)
     #[arg(long = "type", value_name = "TYPE", value_parser = key_type())]
     key_type: KeyType,
+    /// Whose doing it is
+    #[arg(long, value_name = "ID")]
+    user: Option<Uuid>,
+    #[arg(long)]
+    json: bool,
 }
 
 /// Revoke a key, for good
@@ -47,6 +57,8 @@ pub(crate) struct Create {
 pub(crate) struct Revoke {
     /// The key's id, as `key list` shows it (not its secret)
     id: ApiKeyId,
+    #[arg(long)]
+    json: bool,
 }
 
 /// Show the keys of a service, without their secrets
@@ -71,12 +83,15 @@ pub(crate) async fn run(command: Command) -> Result<(), Error> {
     }
 }
 
-async fn create(Create { service, name, key_type }: Create) -> Result<(), Error> {
+async fn create(Create { service, name, key_type, user, json }: Create) -> Result<(), Error> {
     let settings = database::settings()?;
     let keyring = settings.sealing.keyring()?;
     let name = name.trim().to_owned();
     if name.is_empty() {
         return Err(Error::No("a key needs a name".into()));
+    }
+    if name.chars().count() > LONGEST_NAME {
+        return Err(Error::No(format!("the name of a key has {LONGEST_NAME} characters at most")));
     }
     let db = database::open(&settings.database).await?;
     let keys = keys_of(&db, service).await?;
@@ -87,21 +102,35 @@ async fn create(Create { service, name, key_type }: Create) -> Result<(), Error>
     let (id, secret) = (ApiKeyId::new(now), Uuid::new_v4());
     let whole = key_text::whole(&name, service, &secret.to_string());
     let created = db.run("key.create", move |conn| {
-        let new = NewKey { id, service_id: service, key_type, name: &name, secret, created_by: None };
-        db::api_key::create(conn, &keyring, &new, now)
+        if let Some(user) = user
+            && !db::user::exists(conn, user)?
+        {
+            return Ok(Err(users::unknown(user)));
+        }
+        let new = NewKey { id, service_id: service, key_type, name: &name, secret, created_by: user };
+        let is_new = db::api_key::create(conn, &keyring, &new, now)?;
+        Ok(if is_new {
+            Ok(())
+        } else {
+            Err("a live key of this service was given this name just now".into())
+        })
     });
-    if !created.await? {
-        return Err(Error::No("a live key of this service was given this name just now".into()));
+    created.await?.map_err(Error::No)?;
+    if json {
+        return say_json(&json!({ "id": id, "key_type": key_type, "key": whole }));
     }
     eprintln!("created the {key_type} key {id}; it is shown this once:");
     say(&whole)
 }
 
-async fn revoke(Revoke { id }: Revoke) -> Result<(), Error> {
+async fn revoke(Revoke { id, json }: Revoke) -> Result<(), Error> {
     let db = database::open(&database::settings()?.database).await?;
     let now = Clock::System.now();
     if !db.run("key.revoke", move |conn| db::api_key::revoke(conn, id, None, now)).await? {
         return Err(Error::No(format!("no live key has the id {id}: it is unknown, or revoked already")));
+    }
+    if json {
+        return say_json(&json!({ "id": id, "expiry_date": timestamp(now) }));
     }
     say(&format!("revoked {id}; running APIs notice within a few seconds"))
 }
@@ -134,18 +163,20 @@ async fn keys_of(db: &Db, service: ServiceId) -> Result<Vec<KeyRow>, Error> {
             None => Ok(None),
         })
         .await?;
-    found.ok_or_else(|| Error::No(format!("no service has the id {service}")))
+    found.ok_or_else(|| Error::No(services::unknown(service)))
 }
 
-/// A key in JSON.
+/// A key in JSON, as the internal API tells it.
 #[derive(Serialize)]
 struct Listed<'a> {
     id: ApiKeyId,
     name: &'a str,
-    #[serde(rename = "type")]
     key_type: KeyType,
-    created_at: chrono::DateTime<chrono::Utc>,
-    revoked_at: Option<chrono::DateTime<chrono::Utc>>,
+    created_at: String,
+    updated_at: Option<String>,
+    /// When it was revoked.
+    expiry_date: Option<String>,
+    created_by: Option<Uuid>,
 }
 
 impl<'a> From<&'a KeyRow> for Listed<'a> {
@@ -154,8 +185,10 @@ impl<'a> From<&'a KeyRow> for Listed<'a> {
             id: row.id,
             name: &row.name,
             key_type: row.key_type,
-            created_at: row.created_at,
-            revoked_at: row.revoked_at,
+            created_at: timestamp(row.created_at),
+            updated_at: row.updated_at.map(timestamp),
+            expiry_date: row.revoked_at.map(timestamp),
+            created_by: row.created_by,
         }
     }
 }

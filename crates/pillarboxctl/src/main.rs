@@ -1,7 +1,7 @@
-//! An operator's hand: schema, demo data, keys, the story of one notification, the balance of them all.
+//! An operator's hand: schema, demo data, services and what is theirs, the story of one notification, the balance of them all.
 //!
 //! What is asked for goes to standard output, one thing a line; what else is to be said, to standard error. Nothing here
-//! shows a recipient, a content or a personalisation, and a key only to whoever creates or seeds it.
+//! shows what was sent to whom, and a key only to whoever creates or seeds it.
 
 mod api_client;
 mod audit;
@@ -9,6 +9,7 @@ mod cli;
 mod database;
 mod demo;
 mod error;
+mod guest_list;
 mod humane;
 mod inbound_number;
 mod inspect;
@@ -17,8 +18,13 @@ mod key_text;
 mod migrate;
 mod output;
 mod patience;
+mod providers;
 mod seed;
+mod services;
+mod stats;
+mod templates;
 mod token;
+mod users;
 
 use std::process::ExitCode;
 

@@ -2,6 +2,7 @@
 
 use std::io::{self, Write};
 
+use chrono::{DateTime, Utc};
 use serde::Serialize;
 
 use crate::error::Error;
@@ -18,4 +19,9 @@ pub(crate) fn say(text: &str) -> Result<(), Error> {
 pub(crate) fn say_json(value: &impl Serialize) -> Result<(), Error> {
     let text = serde_json::to_string_pretty(value).map_err(|e| Error::Output(e.into()))?;
     say(&text)
+}
+
+/// As the APIs write times.
+pub(crate) fn timestamp(time: DateTime<Utc>) -> String {
+    time.format("%Y-%m-%dT%H:%M:%S%.6fZ").to_string()
 }

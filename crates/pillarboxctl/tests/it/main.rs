@@ -9,5 +9,7 @@ mod inbound_number;
 mod inspect;
 mod key;
 mod migrate;
+mod platform;
 mod played_api;
 mod seed;
+mod stats;

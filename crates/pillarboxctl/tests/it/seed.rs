@@ -98,7 +98,7 @@ fn a_revoked_demo_key_gets_a_successor() {
     let first = ctl.ok(&["seed", "--env"]);
     let first = variables(&first);
     let keys = ctl.json(&["key", "list", "--json", "--service", first["SERVICE_ID"]]);
-    let team = keys.as_array().unwrap().iter().find(|key| key["type"] == "team").unwrap();
+    let team = keys.as_array().unwrap().iter().find(|key| key["key_type"] == "team").unwrap();
     ctl.ok(&["key", "revoke", team["id"].as_str().unwrap()]);
     let second = ctl.ok(&["seed", "--env"]);
     let second = variables(&second);

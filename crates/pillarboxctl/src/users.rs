@@ -1,0 +1,98 @@
+//! `user`: people who work with services.
+
+use std::collections::BTreeMap;
+
+use clap::{Args, Subcommand};
+use db::user::{self, Person, User};
+use domain::clock::Clock;
+use serde::Serialize;
+use uuid::Uuid;
+
+use crate::{
+    database,
+    error::Error,
+    output::{say, say_json, timestamp},
+};
+
+/// People who work with services
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    Create(Create),
+}
+
+/// Create a person, and print their id
+#[derive(Debug, Args)]
+pub(crate) struct Create {
+    #[arg(long)]
+    name: String,
+    /// Nobody else may have it
+    #[arg(long, value_name = "ADDRESS")]
+    email_address: String,
+    #[arg(long, value_name = "NUMBER")]
+    mobile_number: Option<String>,
+    /// Runs the platform
+    #[arg(long)]
+    platform_admin: bool,
+    #[arg(long)]
+    json: bool,
+}
+
+pub(crate) async fn run(command: Command) -> Result<(), Error> {
+    match command {
+        Command::Create(arguments) => create(arguments).await,
+    }
+}
+
+/// What commands say of an id that nobody has.
+pub(crate) fn unknown(id: Uuid) -> String {
+    format!("nobody has the id {id}")
+}
+
+async fn create(arguments: Create) -> Result<(), Error> {
+    let Create { name, email_address, mobile_number, platform_admin, json } = arguments;
+    let user = User::parse(name, &email_address, mobile_number).map_err(|faults| {
+        let faults = faults.into_iter().map(|(field, fault)| format!("{field}: {fault}"));
+        Error::No(faults.collect::<Vec<_>>().join("; "))
+    })?;
+    let db = database::open(&database::settings()?.database).await?;
+    let (now, id) = (Clock::System.now(), user.id);
+    let created = db.run("user.create", move |conn| {
+        if user::create(conn, &user, platform_admin, now)? { user::find(conn, id) } else { Ok(None) }
+    });
+    let taken = || Error::No("somebody has this e-mail address already".into());
+    let person = created.await?.ok_or_else(taken)?;
+    if json {
+        return say_json(&Told::from(person));
+    }
+    eprintln!("created {}; their id:", person.user.name);
+    say(&id.to_string())
+}
+
+/// A person in JSON, as the internal API tells them.
+#[derive(Serialize)]
+pub(crate) struct Told {
+    id: Uuid,
+    name: String,
+    email_address: String,
+    mobile_number: Option<String>,
+    platform_admin: bool,
+    created_at: String,
+    services: Vec<Uuid>,
+    permissions: BTreeMap<Uuid, Vec<String>>,
+}
+
+impl From<Person> for Told {
+    fn from(person: Person) -> Self {
+        let User { id, name, email_address, mobile_number } = person.user;
+        Self {
+            id,
+            name,
+            email_address,
+            mobile_number,
+            platform_admin: person.platform_admin,
+            created_at: timestamp(person.created_at),
+            services: person.permissions.keys().copied().collect(),
+            permissions: person.permissions,
+        }
+    }
+}
