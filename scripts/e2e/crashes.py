@@ -60,6 +60,7 @@ def finish(stack, sender, may_be_doubled=frozenset()):
     by_status = collections.Counter(statuses.values())
     require(by_status.keys() == {"delivered"}, f"not all are delivered: {dict(by_status)}")
     require(audit["accepted"] == len(statuses), f"the audit counts {audit['accepted']}, stored are {len(statuses)}")
+    require_true_figures(stack)
 
     taken = stack.taken_by_providers()
     missed = statuses.keys() ^ taken.keys()
@@ -82,6 +83,11 @@ def finish(stack, sender, may_be_doubled=frozenset()):
     if sender.failures:
         figures.append("not accepted: " + ", ".join(f"{n} × {reason}" for reason, n in sender.failures.most_common()))
     return figures
+
+
+def require_true_figures(stack):
+    code, _, complaint = stack.control("stats", "--check")
+    require(code == 0, f"stats --check: {complaint}")
 
 
 def some(ids):
@@ -363,6 +369,7 @@ def replicas(stack, _):
 
     audit = stack.settle()
     require(audit["accepted"] == 51, f"one text and 50 e-mails were accepted: {audit}")
+    require_true_figures(stack)
     taken = stack.taken_by_providers()
     require(sum(taken.values()) == len(taken) == 51, f"providers took {sum(taken.values())} of {len(taken)}")
     stack.require_no_panic()
