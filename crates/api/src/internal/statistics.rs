@@ -1,12 +1,14 @@
 //! Figures: of a service, of its templates, of providers, of the platform. None is counted from notifications; what test keys
 //! sent is told only where it says so. Days are London's.
 
+mod query;
+
 use actix_web::{
     HttpRequest, HttpResponse,
     web::{Data, ServiceConfig},
 };
 use chrono::{Datelike, NaiveDate};
-use db::statistics::{self, Carried, Counts, Days, Listed, Named, Sum};
+use db::statistics::{self, Carried, Counts, Listed, Named, Sum};
 use domain::{
     id::{ServiceId, TemplateId},
     london,
@@ -15,6 +17,7 @@ use domain::{
 use serde::Serialize;
 use serde_json::{Map, Value, json};
 
+use self::query::{Query, integer};
 use crate::{
     App,
     error::{InternalError, Problem},
@@ -324,60 +327,4 @@ async fn of_platform(request: HttpRequest, app: Data<App>) -> Result<HttpRespons
 fn days_ago(app: &App, days: i64) -> NaiveDate {
     let days = u32::try_from(days.clamp(0, MOST_DAYS)).unwrap_or(0);
     london::day(london::midnight_days_ago(app.clock.now(), days))
-}
-
-/// As Python reads one, and what it says of what is none.
-fn integer(text: &str) -> Result<i64, String> {
-    text.trim().parse().map_err(|_| format!("{text} is not an integer"))
-}
-
-struct Query(Vec<(String, String)>);
-
-impl Query {
-    fn of(request: &HttpRequest) -> Self {
-        Self(serde_urlencoded::from_str(request.query_string()).unwrap_or_default())
-    }
-
-    fn first(&self, name: &str) -> Option<&str> {
-        self.0.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str())
-    }
-
-    fn is_true(&self, name: &str) -> bool {
-        self.first(name) == Some("True")
-    }
-
-    fn integer(&self, name: &'static str) -> Result<Option<i64>, Problem> {
-        self.first(name).map(integer).transpose().map_err(|message| Problem::field(name, message))
-    }
-
-    /// `year=2026`: its months, from April to March.
-    fn financial_year(&self) -> Result<Days, Problem> {
-        let year =
-            self.first("year").and_then(|year| integer(year).ok()).and_then(|year| i32::try_from(year).ok());
-        let month = |year: i32, month| NaiveDate::from_ymd_opt(year, month, 1);
-        let months = year
-            .filter(|year| (1..9999).contains(year))
-            .and_then(|year| Some(Days { first: month(year, 4)?, last: month(year + 1, 3)? }));
-        months.ok_or(Problem::bad_request("Year must be a number"))
-    }
-
-    /// `start_date` and `end_date`, both included; today when they are absent.
-    fn days(&self, app: &App) -> Result<Days, Problem> {
-        let today = london::day(app.clock.now());
-        let mut faults = Vec::new();
-        let [first, last] = ["start_date", "end_date"].map(|name| {
-            let Some(text) = self.first(name) else { return today };
-            date(text).unwrap_or_else(|| {
-                faults.push(format!("{name} time data {text} does not match format %Y-%m-%d"));
-                today
-            })
-        });
-        if faults.is_empty() { Ok(Days { first, last }) } else { Err(Problem::Validation(faults)) }
-    }
-}
-
-/// Of four digits, as Python's `%Y` wants them.
-fn date(text: &str) -> Option<NaiveDate> {
-    let date = NaiveDate::parse_from_str(text, "%Y-%m-%d").ok()?;
-    (1..=9999).contains(&date.year()).then_some(date)
 }
