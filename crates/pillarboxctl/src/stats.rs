@@ -31,7 +31,7 @@ pub(crate) struct Arguments {
     /// One service, with its templates of the seven days; without it, the platform
     #[arg(long, value_name = "ID")]
     service: Option<ServiceId>,
-    /// Recount all rows instead (slow), and fail when a figure differs
+    /// Recount all rows instead (slow), and fail when a figure differs; it also does when old rows were dropped
     #[arg(long, conflicts_with = "service")]
     check: bool,
     #[arg(long)]
