@@ -9,9 +9,18 @@ use tokio::sync::oneshot;
 use crate::{
     App, auth,
     error::{PlainError, Problem},
+    openapi::{internal::tag, refusal::internal as refusal, request::internal as ask},
 };
 
 /// 204 when it was delivered, put back, or somebody else is at it; 404 when there is no such notification.
+#[utoipa::path(
+    post, path = "/deliver/notification/{id}", tag = tag::DELIVERY, operation_id = "deliverNotification",
+    summary = "Deliver a notification now", params(ask::Notification),
+    responses(
+        (status = 204, description = "It was delivered, or put back to be tried again, or somebody else is at it."),
+        refusal::Read,
+    ),
+)]
 pub(crate) async fn notification(request: HttpRequest, app: Data<App>) -> Result<HttpResponse, PlainError> {
     auth::internal(&app, &request)?;
     let id: NotificationId =

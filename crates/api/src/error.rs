@@ -219,7 +219,7 @@ impl Problem {
         json!({ "result": "error", "message": message })
     }
 
-    fn internal_body(&self) -> Value {
+    pub(crate) fn internal_body(&self) -> Value {
         if matches!(self, Self::Validation(_)) { self.v2_body() } else { self.plain_body() }
     }
 

@@ -3,20 +3,20 @@
 //! Only internal clients get in (never a service's key), and each says in `X-Notify-User-Id` for whom it acts, which histories
 //! keep. A file for each thing that is managed, each with its own table of URLs.
 
-mod api_keys;
-mod callbacks;
-mod data_retention;
-mod fields;
-mod guest_list;
-mod inbound;
-mod log;
-mod one_off;
-mod providers;
-mod senders;
-mod services;
-mod statistics;
-mod templates;
-mod users;
+pub(crate) mod api_keys;
+pub(crate) mod callbacks;
+pub(crate) mod data_retention;
+pub(crate) mod fields;
+pub(crate) mod guest_list;
+pub(crate) mod inbound;
+pub(crate) mod log;
+pub(crate) mod one_off;
+pub(crate) mod providers;
+pub(crate) mod senders;
+pub(crate) mod services;
+pub(crate) mod statistics;
+pub(crate) mod templates;
+pub(crate) mod users;
 
 use actix_web::{
     HttpRequest, HttpResponse,
@@ -25,6 +25,7 @@ use actix_web::{
 use domain::id::{ServiceId, parse_lenient};
 use serde::Serialize;
 use serde_json::{Map, Value};
+use utoipa::ToSchema;
 use uuid::Uuid;
 
 use crate::{
@@ -89,7 +90,7 @@ pub(crate) async fn json_or_nothing(app: &App, payload: Payload) -> Result<Value
 }
 
 /// `{"data": …}`
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 pub(crate) struct Wrapped<T> {
     pub(crate) data: T,
 }

@@ -2,10 +2,11 @@
 //!
 //! The document is made from the code: operations from the attributes of their handlers, answers from the structs that they
 //! are serialised from, refusals from what refuses (`refusal`), limits from their constants. What bodies may hold is described
-//! in `request`, because they are read by hand. One function makes one document; there is one so far.
+//! in `request`, because they are read by hand. The internal API has a document of its own (`internal`).
 
 mod answer;
 pub(crate) mod example;
+pub(crate) mod internal;
 mod introduction;
 mod markdown;
 mod page;
@@ -16,12 +17,13 @@ mod rules;
 use std::sync::LazyLock;
 
 use actix_web::{HttpResponse, http::header::ContentType};
-use domain::status::{Channel, ProviderId, Status};
+use domain::status::{Channel, KeyType, ProviderId, Status};
 use serde_json::Value;
 use utoipa::{
     Modify, OpenApi,
     openapi::{
-        self, Type,
+        self, PathItem, Type,
+        path::Operation,
         schema::{ObjectBuilder, SchemaType},
         security::{HttpAuthScheme, HttpBuilder, SecurityScheme},
     },
@@ -85,14 +87,8 @@ struct Finish;
 impl Modify for Finish {
     fn modify(&self, document: &mut openapi::OpenApi) {
         document.info.description = Some(introduction::text());
-        for item in document.paths.paths.values_mut() {
-            for operation in [&mut item.get, &mut item.post].into_iter().flatten() {
-                // Of comments that have but one paragraph.
-                operation.description.take_if(|description| description.is_empty());
-            }
-        }
+        correct(document);
         let components = document.components.get_or_insert_default();
-        answer::correct(&mut document.paths, components);
         refusal::add_to(components);
         let bearer = HttpBuilder::new()
             .scheme(HttpAuthScheme::Bearer)
@@ -103,6 +99,21 @@ impl Modify for Finish {
     }
 }
 
+/// What holds of every document.
+fn correct(document: &mut openapi::OpenApi) {
+    for item in document.paths.paths.values_mut() {
+        for operation in operations(item) {
+            // Of comments that have but one paragraph.
+            operation.description.take_if(|description| description.is_empty());
+        }
+    }
+    answer::correct(&mut document.paths, document.components.get_or_insert_default());
+}
+
+fn operations(item: &mut PathItem) -> impl Iterator<Item = &mut Operation> {
+    [&mut item.get, &mut item.post, &mut item.put, &mut item.delete].into_iter().flatten()
+}
+
 /// The document of what services may call.
 pub(crate) fn public() -> openapi::OpenApi {
     Public::openapi()
@@ -110,23 +121,20 @@ pub(crate) fn public() -> openapi::OpenApi {
 
 /// `GET /openapi.json`.
 pub(crate) async fn json() -> HttpResponse {
-    static JSON: LazyLock<String> = LazyLock::new(pretty);
+    static JSON: LazyLock<String> = LazyLock::new(|| pretty(&public()));
     HttpResponse::Ok().content_type(ContentType::json()).body(JSON.as_str())
 }
 
-/// As in `docs/openapi/public.json`.
-fn pretty() -> String {
-    let mut json = public().to_pretty_json().expect("a document is text, numbers and maps with text as keys");
+/// As in `docs/openapi`.
+fn pretty(document: &openapi::OpenApi) -> String {
+    let mut json = document.to_pretty_json().expect("a document is text, numbers and maps with text as keys");
     json.push('\n');
     json
 }
 
 /// `GET /docs`.
 pub(crate) async fn docs() -> HttpResponse {
-    static PAGE: LazyLock<String> = LazyLock::new(|| {
-        let document = serde_json::to_value(public()).expect("what becomes JSON becomes a value");
-        page::render(&document).into_string()
-    });
+    static PAGE: LazyLock<String> = LazyLock::new(|| page::of(&public(), "/openapi.json"));
     page::answer(&PAGE)
 }
 
@@ -144,6 +152,14 @@ pub(crate) fn optional_provider() -> ObjectBuilder {
     ObjectBuilder::new()
         .schema_type(SchemaType::from_iter([Type::String, Type::Null]))
         .enum_values(Some(words))
+}
+
+pub(crate) fn provider() -> ObjectBuilder {
+    words(ProviderId::ALL.iter().map(|provider| provider.as_str()))
+}
+
+pub(crate) fn key_type() -> ObjectBuilder {
+    words([KeyType::Normal, KeyType::Team, KeyType::Test].map(KeyType::as_str))
 }
 
 fn mebibytes(bytes: usize) -> String {

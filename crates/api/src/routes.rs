@@ -48,6 +48,8 @@ pub(crate) fn table(config: &mut ServiceConfig) {
         .service(at("/deliver/notification/{id}", WRITE).route(post().to(deliver::notification)))
         .service(at("/docs", READ).route(get().to(openapi::docs)))
         .service(at("/openapi.json", READ).route(get().to(openapi::json)))
+        .service(at("/internal/docs", READ).route(get().to(openapi::internal::docs)))
+        .service(at("/internal/openapi.json", READ).route(get().to(openapi::internal::json)))
         .service(at("/", READ).route(get().to(status::status)))
         .service(at("/_status", BOTH).route(get().to(status::status)).route(post().to(status::status_by_post)))
         .service(at("/healthz", READ).route(get().to(status::alive)))

@@ -15,6 +15,7 @@ use domain::{
 };
 use serde::Serialize;
 use serde_json::Value;
+use utoipa::ToSchema;
 use uuid::Uuid;
 
 use super::{
@@ -25,6 +26,7 @@ use super::{
 use crate::{
     App,
     error::{InternalError, Problem},
+    openapi::{self, internal::tag, refusal::internal as refusal, request::internal as ask},
     routes::{READ, WRITE, at, get},
     v2::{
         schema::{Form, uuid},
@@ -42,13 +44,19 @@ pub(crate) fn table(config: &mut ServiceConfig) {
 }
 
 /// A key without its secret.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = ApiKey)]
 struct Shown {
+    #[schema(value_type = Uuid)]
     id: ApiKeyId,
     name: String,
+    #[schema(schema_with = openapi::key_type)]
     key_type: KeyType,
+    #[schema(format = DateTime)]
     expiry_date: Option<String>,
+    #[schema(format = DateTime)]
     created_at: String,
+    #[schema(format = DateTime)]
     updated_at: Option<String>,
     created_by: Option<Uuid>,
 }
@@ -68,21 +76,35 @@ impl From<KeyRow> for Shown {
 }
 
 /// `{"apiKeys": …}`
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = ApiKeys)]
 #[serde(rename_all = "camelCase")]
 struct Keys {
     api_keys: Vec<Shown>,
 }
 
 /// `GET /service/{service}/api-keys`
-async fn list(request: HttpRequest, app: Data<App>) -> Result<HttpResponse, InternalError> {
+#[utoipa::path(
+    get, path = "/service/{service}/api-keys", tag = tag::KEYS, operation_id = "getApiKeys",
+    summary = "The keys of a service", params(ask::Service),
+    responses(
+        (status = 200, description = "Live keys, and those that were revoked within seven days.", body = Keys),
+        refusal::Read,
+    ),
+)]
+pub(crate) async fn list(request: HttpRequest, app: Data<App>) -> Result<HttpResponse, InternalError> {
     client(&app, &request)?;
     let api_keys = recent(&app, service_id(&request)?).await?.into_iter().map(Shown::from).collect();
     Ok(HttpResponse::Ok().json(Keys { api_keys }))
 }
 
 /// `GET /service/{service}/api-keys/{key}`
-async fn one(request: HttpRequest, app: Data<App>) -> Result<HttpResponse, InternalError> {
+#[utoipa::path(
+    get, path = "/service/{service}/api-keys/{key}", tag = tag::KEYS, operation_id = "getApiKey",
+    summary = "One key", params(ask::Service, ask::Key),
+    responses((status = 200, description = "A list of one.", body = Keys), refusal::ReadKey),
+)]
+pub(crate) async fn one(request: HttpRequest, app: Data<App>) -> Result<HttpResponse, InternalError> {
     client(&app, &request)?;
     let (service, id) = (service_id(&request)?, id(&request, "key")?);
     let mut keys = recent(&app, service).await?.into_iter();
@@ -93,7 +115,15 @@ async fn one(request: HttpRequest, app: Data<App>) -> Result<HttpResponse, Inter
 }
 
 /// `POST /service/{service}/api-key`
-async fn create(
+#[utoipa::path(
+    post, path = "/service/{service}/api-key", tag = tag::KEYS, operation_id = "createApiKey",
+    summary = "Make a key", params(ask::Service), request_body = ask::KeyRequest,
+    responses(
+        (status = 201, description = "Its secret, which is never shown again.", body = inline(Wrapped<Uuid>)),
+        refusal::CreateKey,
+    ),
+)]
+pub(crate) async fn create(
     request: HttpRequest,
     payload: Payload,
     app: Data<App>,
@@ -169,7 +199,12 @@ impl Read for KeyType {
 }
 
 /// `POST /service/{service}/api-key/revoke/{key}`
-async fn revoke(
+#[utoipa::path(
+    post, path = "/service/{service}/api-key/revoke/{key}", tag = tag::KEYS, operation_id = "revokeApiKey",
+    summary = "Revoke a key", params(ask::Service, ask::Key, ask::Acting), request_body = ask::RevokeRequest,
+    responses((status = 202, description = "It opens nothing after two seconds.", body = ()), refusal::RevokeKey),
+)]
+pub(crate) async fn revoke(
     request: HttpRequest,
     payload: Payload,
     app: Data<App>,

@@ -10,12 +10,14 @@ use db::{
 };
 use serde::Serialize;
 use serde_json::Value;
+use utoipa::ToSchema;
 use uuid::Uuid;
 
 use crate::{
     App,
     error::{InternalError, Problem},
     internal::{self, Wrapped},
+    openapi::{internal::tag, refusal::internal as refusal, request::internal as ask},
     routes::{WRITE, at, get},
     v2::{
         schema::{Form, https_url, not_one_of, shown, text, uuid},
@@ -34,13 +36,16 @@ pub(crate) fn table(config: &mut ServiceConfig) {
         .service(one.route(get().to(show)).route(post().to(update)).route(delete().to(remove)));
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = Callback)]
 struct Row {
     id: Uuid,
     service_id: Uuid,
     url: String,
     updated_by_id: Uuid,
+    #[schema(format = DateTime)]
     created_at: String,
+    #[schema(format = DateTime)]
     updated_at: Option<String>,
 }
 
@@ -57,7 +62,15 @@ impl From<Callback> for Row {
     }
 }
 
-async fn create(
+#[utoipa::path(
+    post, path = "/service/{service}/callback-api", tag = tag::SETTINGS, operation_id = "createCallback",
+    summary = "Say where to be told of things", params(ask::Service), request_body = ask::CreateCallbackRequest,
+    responses(
+        (status = 201, description = "The callback, without its token.", body = inline(Wrapped<Row>)),
+        refusal::CreateCallback,
+    ),
+)]
+pub(crate) async fn create(
     request: HttpRequest,
     payload: Payload,
     app: Data<App>,
@@ -84,7 +97,16 @@ async fn create(
     Ok(HttpResponse::Created().json(Wrapped { data: Row::from(created) }))
 }
 
-async fn update(
+#[utoipa::path(
+    post, path = "/service/{service}/callback-api/{id}", tag = tag::SETTINGS, operation_id = "updateCallback",
+    summary = "Change a callback", description = "What is absent stays as it is.",
+    params(ask::Service, ask::Callback), request_body = ask::UpdateCallbackRequest,
+    responses(
+        (status = 200, description = "The callback, without its token.", body = inline(Wrapped<Row>)),
+        refusal::UpdateCallback,
+    ),
+)]
+pub(crate) async fn update(
     request: HttpRequest,
     payload: Payload,
     app: Data<App>,
@@ -108,7 +130,15 @@ async fn update(
     Ok(HttpResponse::Ok().json(Wrapped { data: Row::from(updated) }))
 }
 
-async fn show(request: HttpRequest, app: Data<App>) -> Result<HttpResponse, InternalError> {
+#[utoipa::path(
+    get, path = "/service/{service}/callback-api/{id}", tag = tag::SETTINGS, operation_id = "getCallback",
+    summary = "One callback", params(ask::Service, ask::Callback, ask::CallbackOf),
+    responses(
+        (status = 200, description = "The callback, without its token.", body = inline(Wrapped<Row>)),
+        refusal::Read,
+    ),
+)]
+pub(crate) async fn show(request: HttpRequest, app: Data<App>) -> Result<HttpResponse, InternalError> {
     internal::client(&app, &request)?;
     let (service, id) = (internal::service_id(&request)?, internal::id(&request, "id")?);
     let of = asked_type(&request)?;
@@ -117,7 +147,12 @@ async fn show(request: HttpRequest, app: Data<App>) -> Result<HttpResponse, Inte
     Ok(HttpResponse::Ok().json(Wrapped { data: Row::from(found) }))
 }
 
-async fn remove(request: HttpRequest, app: Data<App>) -> Result<HttpResponse, InternalError> {
+#[utoipa::path(
+    delete, path = "/service/{service}/callback-api/{id}", tag = tag::SETTINGS, operation_id = "deleteCallback",
+    summary = "Remove a callback", params(ask::Service, ask::Callback, ask::CallbackOf),
+    responses((status = 204, description = "Gone."), refusal::DeleteCallback),
+)]
+pub(crate) async fn remove(request: HttpRequest, app: Data<App>) -> Result<HttpResponse, InternalError> {
     internal::client(&app, &request)?;
     let (service, id) = (internal::service_id(&request)?, internal::id(&request, "id")?);
     let of = asked_type(&request)?;

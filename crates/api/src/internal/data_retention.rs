@@ -10,12 +10,18 @@ use db::{
 };
 use serde::Serialize;
 use serde_json::{Value, json};
+use utoipa::ToSchema;
 use uuid::Uuid;
 
 use crate::{
     App,
     error::{InternalError, Problem},
     internal,
+    openapi::{
+        internal::{answer, tag},
+        refusal::internal as refusal,
+        request::internal as ask,
+    },
     routes::{BOTH, READ, at, get},
     v2::{
         schema::{Form, not_one_of, text, wrong_type},
@@ -34,14 +40,17 @@ pub(crate) fn table(config: &mut ServiceConfig) {
         .service(at(&format!("{own}/{{id}}"), BOTH).route(get().to(one)).route(post().to(set)));
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = Retention)]
 struct Row {
     id: Uuid,
     service_id: Uuid,
     service_name: String,
     notification_type: String,
     days_of_retention: i32,
+    #[schema(format = DateTime)]
     created_at: String,
+    #[schema(format = DateTime)]
     updated_at: Option<String>,
 }
 
@@ -59,7 +68,12 @@ impl From<Retention> for Row {
     }
 }
 
-async fn list(request: HttpRequest, app: Data<App>) -> Result<HttpResponse, InternalError> {
+#[utoipa::path(
+    get, path = "/service/{service}/data-retention", tag = tag::SETTINGS, operation_id = "getRetentions",
+    summary = "How long things are kept", params(ask::Service),
+    responses((status = 200, description = "What was said of each type.", body = Vec<Row>), refusal::Read),
+)]
+pub(crate) async fn list(request: HttpRequest, app: Data<App>) -> Result<HttpResponse, InternalError> {
     internal::client(&app, &request)?;
     let service = internal::service_id(&request)?;
     let rows = app
@@ -69,7 +83,16 @@ async fn list(request: HttpRequest, app: Data<App>) -> Result<HttpResponse, Inte
     Ok(HttpResponse::Ok().json(rows.into_iter().map(Row::from).collect::<Vec<_>>()))
 }
 
-async fn of_type(request: HttpRequest, app: Data<App>) -> Result<HttpResponse, InternalError> {
+#[utoipa::path(
+    get, path = "/service/{service}/data-retention/notification-type/{type}", tag = tag::SETTINGS, operation_id = "getRetentionOfType",
+    summary = "How long things of a type are kept", params(ask::Service, ask::RetentionType),
+    responses(
+        (status = 200, description = "An empty object when nothing was said.",
+            body = inline(answer::RetentionOrNone)),
+        refusal::Read,
+    ),
+)]
+pub(crate) async fn of_type(request: HttpRequest, app: Data<App>) -> Result<HttpResponse, InternalError> {
     internal::client(&app, &request)?;
     let service = internal::service_id(&request)?;
     let word = request.match_info().get("type").unwrap_or_default();
@@ -80,7 +103,15 @@ async fn of_type(request: HttpRequest, app: Data<App>) -> Result<HttpResponse, I
     Ok(object(row.await?.ok_or(Problem::NoResult)?))
 }
 
-async fn one(request: HttpRequest, app: Data<App>) -> Result<HttpResponse, InternalError> {
+#[utoipa::path(
+    get, path = "/service/{service}/data-retention/{id}", tag = tag::SETTINGS, operation_id = "getRetention",
+    summary = "One rule", params(ask::Service, ask::Retention),
+    responses(
+        (status = 200, description = "An empty object when there is none.", body = inline(answer::RetentionOrNone)),
+        refusal::Read,
+    ),
+)]
+pub(crate) async fn one(request: HttpRequest, app: Data<App>) -> Result<HttpResponse, InternalError> {
     internal::client(&app, &request)?;
     let (service, id) = (internal::service_id(&request)?, internal::id(&request, "id")?);
     let row = app.db.run("retention.find", move |conn| {
@@ -97,7 +128,15 @@ fn object(row: Option<Retention>) -> HttpResponse {
     }
 }
 
-async fn create(
+#[utoipa::path(
+    post, path = "/service/{service}/data-retention", tag = tag::SETTINGS, operation_id = "createRetention",
+    summary = "Say how long things of a type are kept", params(ask::Service), request_body = ask::RetentionRequest,
+    responses(
+        (status = 201, description = "The rule.", body = inline(answer::RetentionMade)),
+        refusal::CreateRetention,
+    ),
+)]
+pub(crate) async fn create(
     request: HttpRequest,
     payload: Payload,
     app: Data<App>,
@@ -121,7 +160,16 @@ async fn create(
     Ok(HttpResponse::Created().json(json!({ "result": Row::from(created) })))
 }
 
-async fn set(request: HttpRequest, payload: Payload, app: Data<App>) -> Result<HttpResponse, InternalError> {
+#[utoipa::path(
+    post, path = "/service/{service}/data-retention/{id}", tag = tag::SETTINGS, operation_id = "updateRetention",
+    summary = "Change a rule", params(ask::Service, ask::Retention), request_body = ask::RetentionDaysRequest,
+    responses((status = 204, description = "Changed."), refusal::UpdateRetention),
+)]
+pub(crate) async fn set(
+    request: HttpRequest,
+    payload: Payload,
+    app: Data<App>,
+) -> Result<HttpResponse, InternalError> {
     internal::client(&app, &request)?;
     let (service, id) = (internal::service_id(&request)?, internal::id(&request, "id")?);
     let mut form = Form::new(internal::json(&app, payload).await?)?;

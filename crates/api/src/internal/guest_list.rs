@@ -15,6 +15,11 @@ use crate::{
     App,
     error::{InternalError, Problem},
     internal,
+    openapi::{
+        internal::{answer, tag},
+        refusal::internal as refusal,
+        request::internal as ask,
+    },
     routes::{at, get},
     v2::schema::{Form, wrong_type},
 };
@@ -24,7 +29,12 @@ pub(crate) fn table(config: &mut ServiceConfig) {
     config.service(list.route(get().to(show)).route(put().to(replace)));
 }
 
-async fn show(request: HttpRequest, app: Data<App>) -> Result<HttpResponse, InternalError> {
+#[utoipa::path(
+    get, path = "/service/{service}/guest-list", tag = tag::SETTINGS, operation_id = "getGuestList",
+    summary = "Whom a service in trial mode may reach", params(ask::Service),
+    responses((status = 200, description = "Besides its team.", body = inline(answer::GuestList)), refusal::Read),
+)]
+pub(crate) async fn show(request: HttpRequest, app: Data<App>) -> Result<HttpResponse, InternalError> {
     internal::client(&app, &request)?;
     let service = internal::service_id(&request)?;
     let guests = app.db.run("guest_list.list", move |conn| {
@@ -39,7 +49,12 @@ async fn show(request: HttpRequest, app: Data<App>) -> Result<HttpResponse, Inte
     Ok(HttpResponse::Ok().json(shown))
 }
 
-async fn replace(
+#[utoipa::path(
+    put, path = "/service/{service}/guest-list", tag = tag::SETTINGS, operation_id = "replaceGuestList",
+    summary = "Replace the guest list", params(ask::Service), request_body = ask::GuestListRequest,
+    responses((status = 204, description = "Replaced."), refusal::ReplaceGuestList),
+)]
+pub(crate) async fn replace(
     request: HttpRequest,
     payload: Payload,
     app: Data<App>,

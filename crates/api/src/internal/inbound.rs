@@ -17,12 +17,18 @@ use domain::{
 };
 use serde::Serialize;
 use serde_json::json;
+use utoipa::ToSchema;
 
 use super::senders::{self, SmsSenderRow};
 use crate::{
     App,
     error::{InternalError, Problem},
     internal::{self, Wrapped},
+    openapi::{
+        internal::{answer, tag},
+        refusal::internal as refusal,
+        request::internal as ask,
+    },
     routes::{READ, WRITE, at, get},
     v2::{
         received_texts::Shown,
@@ -52,19 +58,25 @@ pub(crate) fn table(config: &mut ServiceConfig) {
         .service(read("{id}").route(get().to(message)));
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = InboundNumber)]
 struct Number {
+    #[schema(value_type = Uuid)]
     id: InboundNumberId,
     number: String,
     provider: &'static str,
     service: Option<Owner>,
     active: bool,
+    #[schema(format = DateTime)]
     created_at: String,
+    #[schema(format = DateTime)]
     updated_at: Option<String>,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = NumberOwner)]
 struct Owner {
+    #[schema(value_type = Uuid)]
     id: ServiceId,
     name: String,
 }
@@ -83,13 +95,26 @@ impl From<InboundNumber> for Number {
     }
 }
 
-async fn numbers(request: HttpRequest, app: Data<App>) -> Result<HttpResponse, InternalError> {
+#[utoipa::path(
+    get, path = "/inbound-number", tag = tag::INBOUND, operation_id = "getInboundNumbers",
+    summary = "All numbers that can be texted",
+    responses((status = 200, description = "The numbers.", body = inline(Wrapped<Vec<Number>>)), refusal::ReadAll),
+)]
+pub(crate) async fn numbers(request: HttpRequest, app: Data<App>) -> Result<HttpResponse, InternalError> {
     internal::client(&app, &request)?;
     let rows = app.db.run("inbound_number.list", inbound_number::list).await?;
     Ok(HttpResponse::Ok().json(Wrapped { data: rows.into_iter().map(Number::from).collect::<Vec<_>>() }))
 }
 
-async fn free_numbers(request: HttpRequest, app: Data<App>) -> Result<HttpResponse, InternalError> {
+#[utoipa::path(
+    get, path = "/inbound-number/available", tag = tag::INBOUND, operation_id = "getFreeInboundNumbers",
+    summary = "Numbers that no service has",
+    responses((status = 200, description = "The numbers.", body = inline(Wrapped<Vec<Number>>)), refusal::ReadAll),
+)]
+pub(crate) async fn free_numbers(
+    request: HttpRequest,
+    app: Data<App>,
+) -> Result<HttpResponse, InternalError> {
     internal::client(&app, &request)?;
     let rows = app.db.run("inbound_number.list", inbound_number::list).await?;
     let free = rows.into_iter().filter(|row| row.active && row.service.is_none());
@@ -103,7 +128,19 @@ async fn number_of(app: &App, service: ServiceId) -> Result<Option<InboundNumber
     number.await?.ok_or(Problem::NoResult)
 }
 
-async fn number_of_service(request: HttpRequest, app: Data<App>) -> Result<HttpResponse, InternalError> {
+#[utoipa::path(
+    get, path = "/inbound-number/service/{service}", tag = tag::INBOUND, operation_id = "getInboundNumber",
+    summary = "The number of a service", params(ask::Service),
+    responses(
+        (status = 200, description = "`data` is an empty object when it has none.",
+            body = inline(Wrapped<answer::NumberOrNone>)),
+        refusal::Read,
+    ),
+)]
+pub(crate) async fn number_of_service(
+    request: HttpRequest,
+    app: Data<App>,
+) -> Result<HttpResponse, InternalError> {
     internal::client(&app, &request)?;
     let data = match number_of(&app, internal::service_id(&request)?).await? {
         Some(number) => json!(Number::from(number)),
@@ -112,7 +149,15 @@ async fn number_of_service(request: HttpRequest, app: Data<App>) -> Result<HttpR
     Ok(HttpResponse::Ok().json(Wrapped { data }))
 }
 
-async fn give_number(
+#[utoipa::path(
+    post, path = "/inbound-number/service/{service}", tag = tag::INBOUND, operation_id = "giveInboundNumber",
+    summary = "Give a service a number", params(ask::Service), request_body = ask::NumberRequest,
+    responses(
+        (status = 201, description = "The sender of texts that it became.", body = SmsSenderRow),
+        refusal::GiveNumber,
+    ),
+)]
+pub(crate) async fn give_number(
     request: HttpRequest,
     payload: Payload,
     app: Data<App>,
@@ -131,7 +176,12 @@ fn nothing_wrong(form: Form) -> Result<(), Problem> {
     if errors.is_empty() { Ok(()) } else { Err(Problem::Validation(errors)) }
 }
 
-async fn switch_off(request: HttpRequest, app: Data<App>) -> Result<HttpResponse, InternalError> {
+#[utoipa::path(
+    post, path = "/inbound-number/service/{service}/off", tag = tag::INBOUND, operation_id = "switchOffInboundNumber",
+    summary = "Stop a number from receiving", params(ask::Service),
+    responses((status = 204, description = "It receives nothing, and stays with the service."), refusal::Read),
+)]
+pub(crate) async fn switch_off(request: HttpRequest, app: Data<App>) -> Result<HttpResponse, InternalError> {
     internal::client(&app, &request)?;
     let (service, now) = (internal::service_id(&request)?, app.clock.now());
     let done = app.db.run("inbound_number.switch_off", move |conn| {
@@ -141,7 +191,12 @@ async fn switch_off(request: HttpRequest, app: Data<App>) -> Result<HttpResponse
     Ok(HttpResponse::NoContent().finish())
 }
 
-async fn give_up_number(
+#[utoipa::path(
+    post, path = "/service/{service}/inbound-sms/remove", tag = tag::INBOUND, operation_id = "removeInboundNumber",
+    summary = "Take its number from a service", params(ask::Service), request_body = ask::GiveUpRequest,
+    responses((status = 200, description = "An empty object.", body = inline(answer::Empty)), refusal::GiveUpNumber),
+)]
+pub(crate) async fn give_up_number(
     request: HttpRequest,
     payload: Payload,
     app: Data<App>,
@@ -167,7 +222,15 @@ fn normalised(number: String) -> String {
     PhoneNumber::parse(&number).map_or(number, |known| known.normalised().to_owned())
 }
 
-async fn messages(
+#[utoipa::path(
+    post, path = "/service/{service}/inbound-sms", tag = tag::INBOUND, operation_id = "getReceivedTexts",
+    summary = "What people texted to a service", params(ask::Service), request_body = ask::ReceivedTextsRequest,
+    responses(
+        (status = 200, description = "As long as it is kept, the newest first.", body = inline(Wrapped<Vec<Shown>>)),
+        refusal::ReadTexts,
+    ),
+)]
+pub(crate) async fn messages(
     request: HttpRequest,
     payload: Payload,
     app: Data<App>,
@@ -188,7 +251,15 @@ async fn messages(
     Ok(HttpResponse::Ok().json(Wrapped { data: shown(service, texts) }))
 }
 
-async fn most_recent(request: HttpRequest, app: Data<App>) -> Result<HttpResponse, InternalError> {
+#[utoipa::path(
+    get, path = "/service/{service}/inbound-sms/most-recent", tag = tag::INBOUND, operation_id = "getNewestReceivedTexts",
+    summary = "The newest text of each person", params(ask::Service, ask::Page),
+    responses(
+        (status = 200, description = "A page of fifty.", body = inline(answer::NewestTexts)),
+        refusal::ReadNewestTexts,
+    ),
+)]
+pub(crate) async fn most_recent(request: HttpRequest, app: Data<App>) -> Result<HttpResponse, InternalError> {
     internal::client(&app, &request)?;
     let (service, page) = (internal::service_id(&request)?, page(request.query_string())?);
     let (keyring, now) = (app.keyring.clone(), app.clock.now());
@@ -217,7 +288,15 @@ fn page(query: &str) -> Result<i64, Problem> {
     }
 }
 
-async fn summary(request: HttpRequest, app: Data<App>) -> Result<HttpResponse, InternalError> {
+#[utoipa::path(
+    get, path = "/service/{service}/inbound-sms/summary", tag = tag::INBOUND, operation_id = "getReceivedTextsSummary",
+    summary = "How many texts came within seven days", params(ask::Service),
+    responses(
+        (status = 200, description = "`most_recent` is in UTC, without a `Z`.", body = inline(answer::TextsSummary)),
+        refusal::Read,
+    ),
+)]
+pub(crate) async fn summary(request: HttpRequest, app: Data<App>) -> Result<HttpResponse, InternalError> {
     internal::client(&app, &request)?;
     let service = internal::service_id(&request)?;
     let since = london::midnight_days_ago(app.clock.now(), retention::DEFAULT_DAYS);
@@ -236,7 +315,16 @@ fn iso_format(time: DateTime<Utc>) -> String {
     time.format(format).to_string()
 }
 
-async fn most_recent_usage(request: HttpRequest, app: Data<App>) -> Result<HttpResponse, InternalError> {
+#[utoipa::path(
+    get, path = "/service/{service}/inbound-sms/most-recent-usage", tag = tag::INBOUND, operation_id = "getInboundNumberUsage",
+    summary = "When the number of a service was texted last", params(ask::Service),
+    responses((status = 200, description = "Null: never.", body = inline(answer::NumberUsage)), refusal::ReadUsage,
+        (status = 404, description = "The service has no number, or there is no such service.", body = inline(answer::NoNumber))),
+)]
+pub(crate) async fn most_recent_usage(
+    request: HttpRequest,
+    app: Data<App>,
+) -> Result<HttpResponse, InternalError> {
     internal::client(&app, &request)?;
     let service = internal::service_id(&request)?;
     let Some(number) = number_of(&app, service).await? else {
@@ -248,7 +336,12 @@ async fn most_recent_usage(request: HttpRequest, app: Data<App>) -> Result<HttpR
     Ok(HttpResponse::Ok().json(json!({ "most_recent_date": newest.await?.map(timestamp) })))
 }
 
-async fn message(request: HttpRequest, app: Data<App>) -> Result<HttpResponse, InternalError> {
+#[utoipa::path(
+    get, path = "/service/{service}/inbound-sms/{id}", tag = tag::INBOUND, operation_id = "getReceivedText",
+    summary = "One text", params(ask::Service, ask::ReceivedText),
+    responses((status = 200, description = "The text.", body = Shown), refusal::Read),
+)]
+pub(crate) async fn message(request: HttpRequest, app: Data<App>) -> Result<HttpResponse, InternalError> {
     internal::client(&app, &request)?;
     let service = internal::service_id(&request)?;
     let id = ReceivedTextId(internal::id(&request, "id")?);

@@ -1,7 +1,7 @@
 //! `GET` and `POST /service/{service}/notifications`: the log of everything that a service has sent, whoever sent it. The
 //! public lists never use it: a key sees only its own type.
 
-mod csv;
+pub(crate) mod csv;
 mod query;
 
 use actix_web::{
@@ -18,6 +18,7 @@ use domain::{
 };
 use serde::Serialize;
 use serde_json::{Map, Value};
+use utoipa::ToSchema;
 use uuid::Uuid;
 
 use self::query::{LogQuery, NUMBERED};
@@ -25,6 +26,7 @@ use crate::{
     App,
     error::{InternalError, Problem},
     internal,
+    openapi::{self, internal::tag, refusal::internal as refusal, request::internal as ask},
     routes::{BOTH, READ, UUID, at, get},
     stored::personalisation,
     v2::timestamp,
@@ -41,21 +43,30 @@ pub(crate) fn table(config: &mut ServiceConfig) {
 }
 
 /// A notification with the version of the template that it was made from. What there is only of letters and of jobs is null.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = Notification)]
 struct Shown {
+    #[schema(value_type = Uuid)]
     id: NotificationId,
     to: String,
     normalised_to: String,
+    #[schema(schema_with = openapi::status)]
     status: Status,
+    #[schema(schema_with = openapi::channel)]
     notification_type: Channel,
+    #[schema(format = DateTime)]
     created_at: String,
+    #[schema(format = DateTime)]
     sent_at: Option<String>,
+    #[schema(format = DateTime)]
     updated_at: Option<String>,
+    #[schema(schema_with = openapi::optional_provider)]
     sent_by: Option<ProviderId>,
     /// The provider's.
     reference: Option<String>,
     client_reference: Option<String>,
     billable_units: i32,
+    #[schema(value_type = HashMap<String, Value>)]
     personalisation: Map<String, Value>,
     international: bool,
     phone_prefix: Option<String>,
@@ -66,27 +77,35 @@ struct Shown {
     unsubscribe_link: Option<String>,
     job: (),
     job_row_number: (),
+    #[schema(value_type = Uuid)]
     service: ServiceId,
+    #[schema(value_type = Option<Uuid>)]
     api_key: Option<ApiKeyId>,
+    #[schema(schema_with = openapi::key_type)]
     key_type: KeyType,
     key_name: Option<String>,
     created_by: Option<Person>,
     template: Template,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = Person)]
 struct Person {
     id: Uuid,
     name: String,
     email_address: String,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = TemplateVersion)]
 struct Template {
+    #[schema(value_type = Uuid)]
     id: TemplateId,
+    #[schema(value_type = Uuid)]
     service: ServiceId,
     version: i32,
     name: String,
+    #[schema(schema_with = openapi::channel)]
     template_type: Channel,
     content: String,
     subject: Option<String>,
@@ -101,33 +120,50 @@ struct Template {
 }
 
 /// A page, the newest first.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = Notifications)]
 struct Listed {
     notifications: Vec<Shown>,
     page_size: i64,
     links: Links,
     /// Only when so much was looked at that the rest was not: ask on with this as `older_than`.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<Uuid>, nullable = false)]
     looked_back_to: Option<NotificationId>,
 }
 
 /// Whether there are such pages.
-#[derive(Default, Serialize)]
+#[derive(Default, Serialize, ToSchema)]
+#[schema(as = Links)]
 struct Links {
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     prev: Option<bool>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     next: Option<bool>,
 }
 
-async fn list(request: HttpRequest, app: Data<App>) -> Result<HttpResponse, InternalError> {
+#[utoipa::path(
+    get, path = "/service/{service}/notifications", tag = tag::LOG, operation_id = "getNotifications",
+    summary = "Everything that a service has sent", params(ask::Service, ask::LogFilters),
+    responses((status = 200, description = "A page, the newest first.", body = Listed), refusal::ReadLog),
+)]
+pub(crate) async fn list(request: HttpRequest, app: Data<App>) -> Result<HttpResponse, InternalError> {
     internal::client(&app, &request)?;
     let service = internal::service_id(&request)?;
     let query = LogQuery::of_url(request.query_string())?;
     Ok(answer(&app, service, &query).await?)
 }
 
-async fn list_by_body(
+#[utoipa::path(
+    post, path = "/service/{service}/notifications", tag = tag::LOG, operation_id = "searchNotifications",
+    summary = "The same, asked for by a body",
+    description = "A recipient that is searched for does not get into the logs of proxies.", params(ask::Service),
+    request_body = ask::LogRequest,
+    responses((status = 200, description = "A page, the newest first.", body = Listed), refusal::SearchLog),
+)]
+pub(crate) async fn list_by_body(
     request: HttpRequest,
     payload: Payload,
     app: Data<App>,
@@ -188,7 +224,12 @@ async fn page(
     Ok(read.await?)
 }
 
-async fn one(request: HttpRequest, app: Data<App>) -> Result<HttpResponse, InternalError> {
+#[utoipa::path(
+    get, path = "/service/{service}/notifications/{id}", tag = tag::LOG, operation_id = "getNotification",
+    summary = "One notification", params(ask::Service, ask::Notification),
+    responses((status = 200, description = "The notification.", body = Shown), refusal::Read),
+)]
+pub(crate) async fn one(request: HttpRequest, app: Data<App>) -> Result<HttpResponse, InternalError> {
     internal::client(&app, &request)?;
     let (service, id) = (internal::service_id(&request)?, NotificationId(internal::id(&request, "id")?));
     let found = app.db.run("log.find", move |conn| {

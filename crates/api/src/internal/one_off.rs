@@ -28,6 +28,11 @@ use crate::{
     error::{InternalError, Problem},
     internal,
     lookup::{KnownService, KnownTemplate},
+    openapi::{
+        internal::{answer, tag},
+        refusal::internal as refusal,
+        request::internal as ask,
+    },
     routes::{WRITE, at},
     unsubscribe::Links,
     v2::{
@@ -74,7 +79,18 @@ impl Asked {
     }
 }
 
-async fn send(request: HttpRequest, payload: Payload, app: Data<App>) -> Result<HttpResponse, InternalError> {
+#[utoipa::path(
+    post, path = "/service/{service}/send-notification", tag = tag::LOG, operation_id = "sendNotification",
+    summary = "Send one message without a key",
+    description = "The rules are those of `/v2`, but for the guest list and the limit of the minute.",
+    params(ask::Service), request_body = ask::OneOffRequest,
+    responses((status = 201, description = "It is stored.", body = inline(answer::Sent)), refusal::SendOneOff),
+)]
+pub(crate) async fn send(
+    request: HttpRequest,
+    payload: Payload,
+    app: Data<App>,
+) -> Result<HttpResponse, InternalError> {
     internal::client(&app, &request)?;
     let id = internal::service_id(&request)?;
     let asked = Asked::read(internal::json(&app, payload).await?)?;

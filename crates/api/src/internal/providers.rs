@@ -15,12 +15,19 @@ use db::{
 use domain::status::{Channel, ProviderId};
 use serde::Serialize;
 use serde_json::{Value, json};
+use utoipa::ToSchema;
 use uuid::Uuid;
 
 use crate::{
     App,
     error::{InternalError, Problem},
     internal::{self, Wrapped, fields::Fields},
+    openapi::{
+        self,
+        internal::{answer, tag},
+        refusal::internal as refusal,
+        request::internal as ask,
+    },
     routes::{BOTH, READ, at, get},
     v2::timestamp,
 };
@@ -35,14 +42,18 @@ pub(crate) fn table(config: &mut ServiceConfig) {
         .service(at("/provider-details/{id}/versions", READ).route(get().to(versions)));
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = Provider)]
 struct Row {
     id: Uuid,
     display_name: String,
+    #[schema(schema_with = openapi::provider)]
     identifier: ProviderId,
     priority: i16,
+    #[schema(schema_with = openapi::channel)]
     notification_type: Channel,
     active: bool,
+    #[schema(format = DateTime)]
     updated_at: Option<String>,
     supports_international: bool,
     created_by_name: Option<String>,
@@ -68,12 +79,21 @@ impl Row {
     }
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 struct Told<T> {
     provider_details: T,
 }
 
-async fn list(request: HttpRequest, app: Data<App>) -> Result<HttpResponse, InternalError> {
+#[utoipa::path(
+    get, path = "/provider-details", tag = tag::PROVIDERS, operation_id = "getProviders",
+    summary = "All providers",
+    responses(
+        (status = 200, description = "By type, then by priority. `updated_at` is a date as in headers.",
+            body = inline(Told<answer::ListedProviders>)),
+        refusal::ReadAll,
+    ),
+)]
+pub(crate) async fn list(request: HttpRequest, app: Data<App>) -> Result<HttpResponse, InternalError> {
     internal::client(&app, &request)?;
     let since = month(app.clock.now());
     let rows = app.db.run("provider_details.list", move |conn| provider_details::list(conn, since)).await?;
@@ -81,7 +101,12 @@ async fn list(request: HttpRequest, app: Data<App>) -> Result<HttpResponse, Inte
     Ok(HttpResponse::Ok().json(Told { provider_details }))
 }
 
-async fn one(request: HttpRequest, app: Data<App>) -> Result<HttpResponse, InternalError> {
+#[utoipa::path(
+    get, path = "/provider-details/{id}", tag = tag::PROVIDERS, operation_id = "getProvider",
+    summary = "One provider", params(ask::Provider),
+    responses((status = 200, description = "The provider.", body = inline(Told<Row>)), refusal::Read),
+)]
+pub(crate) async fn one(request: HttpRequest, app: Data<App>) -> Result<HttpResponse, InternalError> {
     internal::client(&app, &request)?;
     let (id, since) = (internal::id(&request, "id")?, month(app.clock.now()));
     let row = app.db.run("provider_details.find", move |conn| provider_details::find(conn, id, since));
@@ -93,7 +118,16 @@ fn told(row: ProviderDetails) -> HttpResponse {
 }
 
 /// An update that says nothing still counts as one, as upstream: it is a version, and stamps the time.
-async fn update(
+#[utoipa::path(
+    post, path = "/provider-details/{id}", tag = tag::PROVIDERS, operation_id = "updateProvider",
+    summary = "Change a provider", params(ask::Provider, ask::Acting), request_body = ask::ProviderRequest,
+    responses(
+        (status = 200, description = "The provider as it is now. Whoever sends follows within ten seconds.",
+            body = inline(Told<Row>)),
+        refusal::UpdateProvider,
+    ),
+)]
+pub(crate) async fn update(
     request: HttpRequest,
     payload: Payload,
     app: Data<App>,
@@ -138,7 +172,16 @@ fn read(body: Value) -> Result<(Change, Option<Uuid>), Problem> {
     Ok((change, named))
 }
 
-async fn versions(request: HttpRequest, app: Data<App>) -> Result<HttpResponse, InternalError> {
+#[utoipa::path(
+    get, path = "/provider-details/{id}/versions", tag = tag::PROVIDERS, operation_id = "getProviderVersions",
+    summary = "What became of a provider", params(ask::Provider),
+    responses(
+        (status = 200, description = "At most a hundred, the newest first.",
+            body = inline(Wrapped<answer::ProviderVersions>)),
+        refusal::Read,
+    ),
+)]
+pub(crate) async fn versions(request: HttpRequest, app: Data<App>) -> Result<HttpResponse, InternalError> {
     internal::client(&app, &request)?;
     let id = internal::id(&request, "id")?;
     let versions = app.db.run("provider_details.versions", move |conn| provider_details::versions(conn, id));

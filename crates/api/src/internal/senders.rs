@@ -1,7 +1,7 @@
 //! Whom the texts of a service come from, and where answers to its e-mails go: two lists under one set of rules, in the
 //! contract's words for each.
 
-mod verify;
+pub(crate) mod verify;
 
 use actix_web::{
     HttpRequest, HttpResponse,
@@ -15,12 +15,14 @@ use db::{
 use domain::id::{InboundNumberId, ServiceId};
 use serde::Serialize;
 use serde_json::Value;
+use utoipa::ToSchema;
 use uuid::Uuid;
 
 use crate::{
     App,
     error::{InternalError, Problem},
     internal::{self, Wrapped},
+    openapi::{internal::tag, refusal::internal as refusal, request::internal as ask},
     routes::{BOTH, WRITE, at, get},
     v2::{
         schema::{Form, boolean, email_address, shown, text, uuid_or_null},
@@ -45,14 +47,18 @@ pub(crate) fn table(config: &mut ServiceConfig) {
         .service(archive(sms).route(post().to(archive_sms_sender)));
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = ReplyTo)]
 struct ReplyToRow {
     id: Uuid,
+    #[schema(value_type = Uuid)]
     service_id: ServiceId,
     email_address: String,
     is_default: bool,
     archived: bool,
+    #[schema(format = DateTime)]
     created_at: String,
+    #[schema(format = DateTime)]
     updated_at: Option<String>,
 }
 
@@ -70,15 +76,19 @@ impl ReplyToRow {
     }
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = SmsSender)]
 pub(crate) struct SmsSenderRow {
     id: Uuid,
     sms_sender: String,
+    #[schema(value_type = Uuid)]
     service_id: ServiceId,
     is_default: bool,
     archived: bool,
     inbound_number_id: Option<Uuid>,
+    #[schema(format = DateTime)]
     created_at: String,
+    #[schema(format = DateTime)]
     updated_at: Option<String>,
 }
 
@@ -106,13 +116,29 @@ async fn list(request: &HttpRequest, app: &App, kind: Kind) -> Result<(ServiceId
     Ok((service, rows.await?.ok_or(Problem::NoResult)?))
 }
 
-async fn reply_tos(request: HttpRequest, app: Data<App>) -> Result<HttpResponse, InternalError> {
+#[utoipa::path(
+    get, path = "/service/{service}/email-reply-to", tag = tag::SENDERS, operation_id = "getReplyTos",
+    summary = "Where answers to e-mails go", params(ask::Service),
+    responses(
+        (status = 200, description = "The default first, then the newest.", body = Vec<ReplyToRow>),
+        refusal::Read,
+    ),
+)]
+pub(crate) async fn reply_tos(request: HttpRequest, app: Data<App>) -> Result<HttpResponse, InternalError> {
     let (service, rows) = list(&request, &app, Kind::ReplyTo).await?;
     let rows: Vec<_> = rows.into_iter().map(|row| ReplyToRow::new(service, row)).collect();
     Ok(HttpResponse::Ok().json(rows))
 }
 
-async fn sms_senders(request: HttpRequest, app: Data<App>) -> Result<HttpResponse, InternalError> {
+#[utoipa::path(
+    get, path = "/service/{service}/sms-sender", tag = tag::SENDERS, operation_id = "getSmsSenders",
+    summary = "Whom texts come from", params(ask::Service),
+    responses(
+        (status = 200, description = "The default first, then the newest.", body = Vec<SmsSenderRow>),
+        refusal::Read,
+    ),
+)]
+pub(crate) async fn sms_senders(request: HttpRequest, app: Data<App>) -> Result<HttpResponse, InternalError> {
     let (service, rows) = list(&request, &app, Kind::Sms).await?;
     let rows: Vec<_> = rows.into_iter().map(|row| SmsSenderRow::new(service, row)).collect();
     Ok(HttpResponse::Ok().json(rows))
@@ -125,12 +151,28 @@ async fn by_id(request: &HttpRequest, app: &App, kind: Kind) -> Result<(ServiceI
     Ok((service, row.ok_or(Problem::NoResult)?))
 }
 
-async fn reply_to_by_id(request: HttpRequest, app: Data<App>) -> Result<HttpResponse, InternalError> {
+#[utoipa::path(
+    get, path = "/service/{service}/email-reply-to/{id}", tag = tag::SENDERS, operation_id = "getReplyTo",
+    summary = "One reply-to address", params(ask::Service, ask::ReplyTo),
+    responses((status = 200, description = "The address.", body = ReplyToRow), refusal::Read),
+)]
+pub(crate) async fn reply_to_by_id(
+    request: HttpRequest,
+    app: Data<App>,
+) -> Result<HttpResponse, InternalError> {
     let (service, row) = by_id(&request, &app, Kind::ReplyTo).await?;
     Ok(HttpResponse::Ok().json(ReplyToRow::new(service, row)))
 }
 
-async fn sms_sender_by_id(request: HttpRequest, app: Data<App>) -> Result<HttpResponse, InternalError> {
+#[utoipa::path(
+    get, path = "/service/{service}/sms-sender/{id}", tag = tag::SENDERS, operation_id = "getSmsSender",
+    summary = "One sender of texts", params(ask::Service, ask::SmsSender),
+    responses((status = 200, description = "The sender.", body = SmsSenderRow), refusal::Read),
+)]
+pub(crate) async fn sms_sender_by_id(
+    request: HttpRequest,
+    app: Data<App>,
+) -> Result<HttpResponse, InternalError> {
     let (service, row) = by_id(&request, &app, Kind::Sms).await?;
     Ok(HttpResponse::Ok().json(SmsSenderRow::new(service, row)))
 }
@@ -147,7 +189,15 @@ fn read_reply_to(body: Value) -> Result<NewSender, Problem> {
     }
 }
 
-async fn add_reply_to(
+#[utoipa::path(
+    post, path = "/service/{service}/email-reply-to", tag = tag::SENDERS, operation_id = "addReplyTo",
+    summary = "Add a reply-to address", params(ask::Service), request_body = ask::ReplyToRequest,
+    responses(
+        (status = 201, description = "The address.", body = inline(Wrapped<ReplyToRow>)),
+        refusal::WriteReplyTo,
+    ),
+)]
+pub(crate) async fn add_reply_to(
     request: HttpRequest,
     payload: Payload,
     app: Data<App>,
@@ -159,7 +209,15 @@ async fn add_reply_to(
     Ok(HttpResponse::Created().json(Wrapped { data: ReplyToRow::new(service, row) }))
 }
 
-async fn update_reply_to(
+#[utoipa::path(
+    post, path = "/service/{service}/email-reply-to/{id}", tag = tag::SENDERS, operation_id = "updateReplyTo",
+    summary = "Change a reply-to address", params(ask::Service, ask::ReplyTo), request_body = ask::ReplyToRequest,
+    responses(
+        (status = 200, description = "The address.", body = inline(Wrapped<ReplyToRow>)),
+        refusal::WriteReplyTo,
+    ),
+)]
+pub(crate) async fn update_reply_to(
     request: HttpRequest,
     payload: Payload,
     app: Data<App>,
@@ -201,12 +259,31 @@ async fn archive(request: &HttpRequest, app: &App, kind: Kind) -> Result<(Servic
     Ok((service, row))
 }
 
-async fn archive_reply_to(request: HttpRequest, app: Data<App>) -> Result<HttpResponse, InternalError> {
+#[utoipa::path(
+    post, path = "/service/{service}/email-reply-to/{id}/archive", tag = tag::SENDERS, operation_id = "archiveReplyTo",
+    summary = "Archive a reply-to address", params(ask::Service, ask::ReplyTo),
+    responses(
+        (status = 200, description = "The address.", body = inline(Wrapped<ReplyToRow>)),
+        refusal::ArchiveReplyTo,
+    ),
+)]
+pub(crate) async fn archive_reply_to(
+    request: HttpRequest,
+    app: Data<App>,
+) -> Result<HttpResponse, InternalError> {
     let (service, row) = archive(&request, &app, Kind::ReplyTo).await?;
     Ok(HttpResponse::Ok().json(Wrapped { data: ReplyToRow::new(service, row) }))
 }
 
-async fn archive_sms_sender(request: HttpRequest, app: Data<App>) -> Result<HttpResponse, InternalError> {
+#[utoipa::path(
+    post, path = "/service/{service}/sms-sender/{id}/archive", tag = tag::SENDERS, operation_id = "archiveSmsSender",
+    summary = "Archive a sender of texts", params(ask::Service, ask::SmsSender),
+    responses((status = 200, description = "The sender.", body = SmsSenderRow), refusal::ArchiveSmsSender),
+)]
+pub(crate) async fn archive_sms_sender(
+    request: HttpRequest,
+    app: Data<App>,
+) -> Result<HttpResponse, InternalError> {
     let (service, row) = archive(&request, &app, Kind::Sms).await?;
     Ok(HttpResponse::Ok().json(SmsSenderRow::new(service, row)))
 }
@@ -232,7 +309,12 @@ fn read_sms_sender(body: Value) -> Result<SmsForm, Problem> {
     Ok(SmsForm { new: NewSender { id: Uuid::new_v4(), text, is_default }, inbound_number_id })
 }
 
-async fn add_sms_sender(
+#[utoipa::path(
+    post, path = "/service/{service}/sms-sender", tag = tag::SENDERS, operation_id = "addSmsSender",
+    summary = "Add a sender of texts", params(ask::Service), request_body = ask::SmsSenderRequest,
+    responses((status = 201, description = "The sender.", body = SmsSenderRow), refusal::AddSmsSender),
+)]
+pub(crate) async fn add_sms_sender(
     request: HttpRequest,
     payload: Payload,
     app: Data<App>,
@@ -262,7 +344,12 @@ pub(crate) async fn allocate(
     allocated.await?.map_err(|refusal| refused(refusal, Kind::Sms, service, &wanted))
 }
 
-async fn update_sms_sender(
+#[utoipa::path(
+    post, path = "/service/{service}/sms-sender/{id}", tag = tag::SENDERS, operation_id = "updateSmsSender",
+    summary = "Change a sender of texts", params(ask::Service, ask::SmsSender), request_body = ask::SmsSenderRequest,
+    responses((status = 200, description = "The sender.", body = SmsSenderRow), refusal::UpdateSmsSender),
+)]
+pub(crate) async fn update_sms_sender(
     request: HttpRequest,
     payload: Payload,
     app: Data<App>,

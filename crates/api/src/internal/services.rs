@@ -1,7 +1,7 @@
 //! Services: made, read, changed, archived; who works with them, and what became of them.
 
 mod form;
-mod members;
+pub(crate) mod members;
 
 use actix_web::{
     HttpRequest, HttpResponse,
@@ -23,6 +23,11 @@ use crate::{
         self, Wrapped,
         fields::Fields,
         statistics::{self, Statistics},
+    },
+    openapi::{
+        internal::{answer, tag},
+        refusal::internal as refusal,
+        request::internal as ask,
     },
     routes::{BOTH, READ, WRITE, at, get},
     v2::timestamp,
@@ -68,7 +73,16 @@ impl From<Refused> for Problem {
     }
 }
 
-async fn list(request: HttpRequest, app: Data<App>) -> Result<HttpResponse, InternalError> {
+#[utoipa::path(
+    get, path = "/service", tag = tag::SERVICES, operation_id = "getServices",
+    summary = "All services", params(ask::ServiceFilters),
+    responses(
+        (status = 200, description = "Services, the oldest first; with `detailed=True` their figures instead.",
+            body = inline(answer::Services)),
+        refusal::ListServices,
+    ),
+)]
+pub(crate) async fn list(request: HttpRequest, app: Data<App>) -> Result<HttpResponse, InternalError> {
     internal::client(&app, &request)?;
     let member = match parameter(&request, "user_id") {
         Some(user) => Some(parse_lenient(&user).ok_or(Problem::NoResult)?),
@@ -85,14 +99,31 @@ async fn found(app: &App, which: Which) -> Result<HttpResponse, InternalError> {
     Ok(HttpResponse::Ok().json(Wrapped { data }))
 }
 
-async fn find_by_name(request: HttpRequest, app: Data<App>) -> Result<HttpResponse, InternalError> {
+#[utoipa::path(
+    get, path = "/service/find-services-by-name", tag = tag::SERVICES, operation_id = "findServices",
+    summary = "Services by name", params(ask::ServiceName),
+    responses(
+        (status = 200, description = "Those whose names have this in them, whatever its case.",
+            body = inline(Wrapped<answer::ServiceList>)),
+        refusal::FindServices,
+    ),
+)]
+pub(crate) async fn find_by_name(
+    request: HttpRequest,
+    app: Data<App>,
+) -> Result<HttpResponse, InternalError> {
     internal::client(&app, &request)?;
     let missing = || Problem::field("service_name", internal::fields::MISSING);
     let name_part = parameter(&request, "service_name").ok_or_else(missing)?;
     found(&app, Which { name_part: Some(name_part), ..Which::default() }).await
 }
 
-async fn one(request: HttpRequest, app: Data<App>) -> Result<HttpResponse, InternalError> {
+#[utoipa::path(
+    get, path = "/service/{service}", tag = tag::SERVICES, operation_id = "getService",
+    summary = "One service", params(ask::Service, ask::Detailed),
+    responses((status = 200, description = "The service.", body = inline(Wrapped<answer::Service>)), refusal::Read),
+)]
+pub(crate) async fn one(request: HttpRequest, app: Data<App>) -> Result<HttpResponse, InternalError> {
     internal::client(&app, &request)?;
     let id = internal::service_id(&request)?;
     let mut data = Told::from(details(&app, id).await?);
@@ -108,7 +139,16 @@ pub(crate) async fn details(app: &App, id: ServiceId) -> Result<Details, Problem
     found.ok_or(Problem::NoResult)
 }
 
-async fn create(
+#[utoipa::path(
+    post, path = "/service", tag = tag::SERVICES, operation_id = "createService",
+    summary = "Make a service", params(ask::Acting), request_body = ask::CreateServiceRequest,
+    responses(
+        (status = 201, description = "The service, in trial mode if that was said. Its maker works with it.",
+            body = inline(Wrapped<answer::Service>)),
+        refusal::CreateService,
+    ),
+)]
+pub(crate) async fn create(
     request: HttpRequest,
     app: Data<App>,
     payload: Payload,
@@ -132,7 +172,16 @@ async fn create(
     Ok(HttpResponse::Created().json(Wrapped { data }))
 }
 
-async fn update(
+#[utoipa::path(
+    post, path = "/service/{service}", tag = tag::SERVICES, operation_id = "updateService",
+    summary = "Change a service", description = "What is absent stays as it is.", params(ask::Service, ask::Acting),
+    request_body = ask::UpdateServiceRequest,
+    responses(
+        (status = 200, description = "The service as it is now.", body = inline(Wrapped<answer::Service>)),
+        refusal::UpdateService,
+    ),
+)]
+pub(crate) async fn update(
     request: HttpRequest,
     app: Data<App>,
     payload: Payload,
@@ -149,7 +198,15 @@ async fn update(
     Ok(HttpResponse::Ok().json(Wrapped { data }))
 }
 
-async fn archive(request: HttpRequest, app: Data<App>) -> Result<HttpResponse, InternalError> {
+#[utoipa::path(
+    post, path = "/service/{service}/archive", tag = tag::SERVICES, operation_id = "archiveService",
+    summary = "Archive a service", params(ask::Service, ask::Acting),
+    responses(
+        (status = 204, description = "It is archived, its templates too, and its keys are revoked. Again: nothing happens."),
+        refusal::Read,
+    ),
+)]
+pub(crate) async fn archive(request: HttpRequest, app: Data<App>) -> Result<HttpResponse, InternalError> {
     let acting = internal::client(&app, &request)?;
     let id = internal::service_id(&request)?;
     let now = app.clock.now();
@@ -159,7 +216,15 @@ async fn archive(request: HttpRequest, app: Data<App>) -> Result<HttpResponse, I
     Ok(HttpResponse::NoContent().finish())
 }
 
-async fn changes(request: HttpRequest, app: Data<App>) -> Result<HttpResponse, InternalError> {
+#[utoipa::path(
+    get, path = "/service/{service}/history", tag = tag::SERVICES, operation_id = "getServiceHistory",
+    summary = "What became of a service", params(ask::Service),
+    responses(
+        (status = 200, description = "Its versions and those of its keys.", body = inline(Wrapped<answer::History>)),
+        refusal::Read,
+    ),
+)]
+pub(crate) async fn changes(request: HttpRequest, app: Data<App>) -> Result<HttpResponse, InternalError> {
     internal::client(&app, &request)?;
     let id = internal::service_id(&request)?;
     let histories = app.db.run("services.history", move |conn| {

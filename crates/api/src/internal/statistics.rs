@@ -16,12 +16,19 @@ use domain::{
 };
 use serde::Serialize;
 use serde_json::{Map, Value, json};
+use utoipa::ToSchema;
 
 use self::query::{Query, integer};
 use crate::{
     App,
     error::{InternalError, Problem},
     internal::{self, Wrapped},
+    openapi::{
+        self,
+        internal::{answer, tag},
+        refusal::internal as refusal,
+        request::internal as ask,
+    },
     routes::{READ, at, get},
     v2::timestamp,
 };
@@ -49,10 +56,14 @@ const MOST_DAYS: i64 = 36_500;
 const YEAR: u32 = 365;
 
 /// Figures by channel. There are no letters.
-#[derive(Default, Serialize)]
+#[derive(Default, Serialize, ToSchema)]
+#[schema(as = Statistics)]
 pub(crate) struct Statistics {
+    #[schema(schema_with = answer::counts)]
     sms: Counts,
+    #[schema(schema_with = answer::counts)]
     email: Counts,
+    #[schema(schema_with = answer::counts)]
     letter: Counts,
 }
 
@@ -81,7 +92,15 @@ async fn since(app: &App, service: ServiceId, days: i64) -> Result<Statistics, P
     Ok(Statistics::new(&sums.await?.ok_or(Problem::NoResult)?))
 }
 
-async fn of_service(request: HttpRequest, app: Data<App>) -> Result<HttpResponse, InternalError> {
+#[utoipa::path(
+    get, path = "/service/{service}/statistics", tag = tag::STATISTICS, operation_id = "getServiceStatistics",
+    summary = "Figures of a service", params(ask::Service, ask::TodayOnly, ask::LimitDays),
+    responses(
+        (status = 200, description = "Without those of test keys.", body = inline(Wrapped<Statistics>)),
+        refusal::ReadByDays,
+    ),
+)]
+pub(crate) async fn of_service(request: HttpRequest, app: Data<App>) -> Result<HttpResponse, InternalError> {
     internal::client(&app, &request)?;
     let (service, query) = (internal::service_id(&request)?, Query::of(&request));
     let days = query.integer("limit_days")?.unwrap_or(WEEK);
@@ -130,7 +149,15 @@ pub(crate) async fn detailed_list(app: &App, request: &HttpRequest) -> Result<Ht
     Ok(HttpResponse::Ok().json(Wrapped { data }))
 }
 
-async fn monthly(request: HttpRequest, app: Data<App>) -> Result<HttpResponse, InternalError> {
+#[utoipa::path(
+    get, path = "/service/{service}/notifications/monthly", tag = tag::STATISTICS, operation_id = "getMonthlyStatistics",
+    summary = "Figures by month", params(ask::Service, ask::Year),
+    responses(
+        (status = 200, description = "Twelve months from April on.", body = inline(Wrapped<answer::Monthly>)),
+        refusal::ReadByYear,
+    ),
+)]
+pub(crate) async fn monthly(request: HttpRequest, app: Data<App>) -> Result<HttpResponse, InternalError> {
     internal::client(&app, &request)?;
     let (service, months) = (internal::service_id(&request)?, Query::of(&request).financial_year()?);
     let sums = app.db.run("statistics.by_month", move |conn| statistics::by_month(conn, service, months));
@@ -160,7 +187,18 @@ struct TemplateOfMonth {
     is_precompiled_letter: bool,
 }
 
-async fn templates_monthly(request: HttpRequest, app: Data<App>) -> Result<HttpResponse, InternalError> {
+#[utoipa::path(
+    get, path = "/service/{service}/notifications/templates_usage/monthly", tag = tag::STATISTICS, operation_id = "getMonthlyTemplateUsage",
+    summary = "Figures of templates by month", params(ask::Service, ask::Year),
+    responses(
+        (status = 200, description = "What was used.", body = inline(answer::TemplateUsage)),
+        refusal::ReadByYear,
+    ),
+)]
+pub(crate) async fn templates_monthly(
+    request: HttpRequest,
+    app: Data<App>,
+) -> Result<HttpResponse, InternalError> {
     internal::client(&app, &request)?;
     let (service, months) = (internal::service_id(&request)?, Query::of(&request).financial_year()?);
     let used = app.db.run("statistics.templates_by_month", move |conn| {
@@ -179,7 +217,15 @@ async fn templates_monthly(request: HttpRequest, app: Data<App>) -> Result<HttpR
     Ok(HttpResponse::Ok().json(json!({ "stats": stats })))
 }
 
-async fn count(request: HttpRequest, app: Data<App>) -> Result<HttpResponse, InternalError> {
+#[utoipa::path(
+    get, path = "/service/{service}/notifications/count", tag = tag::STATISTICS, operation_id = "countNotifications",
+    summary = "How much was sent", params(ask::Service, ask::LimitDays, ask::TemplateType),
+    responses(
+        (status = 200, description = "Without what test keys sent.", body = inline(answer::Count)),
+        refusal::ReadByDays,
+    ),
+)]
+pub(crate) async fn count(request: HttpRequest, app: Data<App>) -> Result<HttpResponse, InternalError> {
     internal::client(&app, &request)?;
     let (service, query) = (internal::service_id(&request)?, Query::of(&request));
     let since = query.integer("limit_days")?.map(|days| days_ago(&app, days));
@@ -194,17 +240,29 @@ async fn count(request: HttpRequest, app: Data<App>) -> Result<HttpResponse, Int
     Ok(HttpResponse::Ok().json(json!({ "notifications_sent_count": count })))
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = TemplateStatus)]
 struct TemplateStatus {
     count: i64,
+    #[schema(value_type = Uuid)]
     template_id: TemplateId,
     template_name: String,
+    #[schema(schema_with = openapi::channel)]
     template_type: Channel,
     is_precompiled_letter: bool,
+    #[schema(schema_with = openapi::status)]
     status: Status,
 }
 
-async fn by_template(request: HttpRequest, app: Data<App>) -> Result<HttpResponse, InternalError> {
+#[utoipa::path(
+    get, path = "/service/{service}/template-statistics", tag = tag::STATISTICS, operation_id = "getTemplateStatistics",
+    summary = "Figures of templates", params(ask::Service, ask::WholeDays),
+    responses(
+        (status = 200, description = "By template and status.", body = inline(Wrapped<Vec<TemplateStatus>>)),
+        refusal::ReadByWholeDays,
+    ),
+)]
+pub(crate) async fn by_template(request: HttpRequest, app: Data<App>) -> Result<HttpResponse, InternalError> {
     internal::client(&app, &request)?;
     let (service, query) = (internal::service_id(&request)?, Query::of(&request));
     let days = query.first("whole_days").or_else(|| query.first("limit_days")).unwrap_or_default();
@@ -227,7 +285,15 @@ async fn by_template(request: HttpRequest, app: Data<App>) -> Result<HttpRespons
     Ok(HttpResponse::Ok().json(Wrapped { data }))
 }
 
-async fn last_use(request: HttpRequest, app: Data<App>) -> Result<HttpResponse, InternalError> {
+#[utoipa::path(
+    get, path = "/service/{service}/template-statistics/last-used/{template}", tag = tag::STATISTICS, operation_id = "getLastUse",
+    summary = "When a template was used last", params(ask::Service, ask::Template),
+    responses(
+        (status = 200, description = "Null: not within a year.", body = inline(answer::LastUse)),
+        refusal::Read,
+    ),
+)]
+pub(crate) async fn last_use(request: HttpRequest, app: Data<App>) -> Result<HttpResponse, InternalError> {
     internal::client(&app, &request)?;
     let service = internal::service_id(&request)?;
     let template = TemplateId(internal::id(&request, "template")?);
@@ -238,7 +304,18 @@ async fn last_use(request: HttpRequest, app: Data<App>) -> Result<HttpResponse, 
     Ok(HttpResponse::Ok().json(json!({ "last_date_used": last.map(timestamp) })))
 }
 
-async fn most_recently_used(request: HttpRequest, app: Data<App>) -> Result<HttpResponse, InternalError> {
+#[utoipa::path(
+    get, path = "/service/{service}/template-statistics/most-recently-used", tag = tag::STATISTICS, operation_id = "getMostRecentlyUsedTemplate",
+    summary = "The template that was used last", params(ask::Service),
+    responses(
+        (status = 200, description = "Null: none within a year.", body = inline(Wrapped<answer::UsedTemplate>)),
+        refusal::Read,
+    ),
+)]
+pub(crate) async fn most_recently_used(
+    request: HttpRequest,
+    app: Data<App>,
+) -> Result<HttpResponse, InternalError> {
     internal::client(&app, &request)?;
     let service = internal::service_id(&request)?;
     let since = london::midnight_days_ago(app.clock.now(), YEAR);
@@ -279,7 +356,19 @@ fn providers(carried: &[Carried]) -> Wrapped<Vec<OfProvider>> {
     Wrapped { data: ProviderId::ALL.iter().map(figures).collect() }
 }
 
-async fn by_provider_of_service(request: HttpRequest, app: Data<App>) -> Result<HttpResponse, InternalError> {
+#[utoipa::path(
+    get, path = "/service/{service}/provider-statistics", tag = tag::STATISTICS, operation_id = "getProviderStatisticsOfService",
+    summary = "Figures of providers for a service", params(ask::Service, ask::LimitDays),
+    responses(
+        (status = 200, description = "Every provider, idle ones too.",
+            body = inline(Wrapped<answer::OfProviders>)),
+        refusal::ReadByDays,
+    ),
+)]
+pub(crate) async fn by_provider_of_service(
+    request: HttpRequest,
+    app: Data<App>,
+) -> Result<HttpResponse, InternalError> {
     internal::client(&app, &request)?;
     let (service, query) = (internal::service_id(&request)?, Query::of(&request));
     let since = days_ago(&app, query.integer("limit_days")?.unwrap_or(WEEK));
@@ -289,14 +378,31 @@ async fn by_provider_of_service(request: HttpRequest, app: Data<App>) -> Result<
     Ok(HttpResponse::Ok().json(providers(&carried.await?.ok_or(Problem::NoResult)?)))
 }
 
-async fn by_provider(request: HttpRequest, app: Data<App>) -> Result<HttpResponse, InternalError> {
+#[utoipa::path(
+    get, path = "/provider-statistics", tag = tag::STATISTICS, operation_id = "getProviderStatistics",
+    summary = "Figures of providers", params(ask::Dates),
+    responses(
+        (status = 200, description = "Every provider, idle ones too.",
+            body = inline(Wrapped<answer::OfProviders>)),
+        refusal::ReadByDates,
+    ),
+)]
+pub(crate) async fn by_provider(request: HttpRequest, app: Data<App>) -> Result<HttpResponse, InternalError> {
     internal::client(&app, &request)?;
     let days = Query::of(&request).days(&app)?;
     let carried = app.db.run("statistics.by_provider", move |conn| statistics::by_provider(conn, days));
     Ok(HttpResponse::Ok().json(providers(&carried.await?)))
 }
 
-async fn of_platform(request: HttpRequest, app: Data<App>) -> Result<HttpResponse, InternalError> {
+#[utoipa::path(
+    get, path = "/platform-stats", tag = tag::STATISTICS, operation_id = "getPlatformStatistics",
+    summary = "Figures of the platform", params(ask::Dates),
+    responses(
+        (status = 200, description = "By type; test keys are told apart.", body = inline(answer::Platform)),
+        refusal::ReadByDates,
+    ),
+)]
+pub(crate) async fn of_platform(request: HttpRequest, app: Data<App>) -> Result<HttpResponse, InternalError> {
     internal::client(&app, &request)?;
     let days = Query::of(&request).days(&app)?;
     let sums = app.db.run("statistics.of_platform", move |conn| statistics::of_platform(conn, days)).await?;

@@ -1,6 +1,7 @@
 //! Templates as the front end makes them: created, changed (each change a version), archived, redacted, previewed.
 
 mod asked;
+mod shown;
 
 use actix_web::{
     HttpRequest, HttpResponse,
@@ -16,16 +17,21 @@ use domain::{
 };
 use serde::Serialize;
 use serde_json::{Map, Value};
+use utoipa::ToSchema;
 use uuid::Uuid;
 
-use self::asked::{Creation, Update};
+use self::{
+    asked::{Creation, Update},
+    shown::Shown,
+};
 use super::{Wrapped, client, id, json, service_id};
 use crate::{
     App, accept,
     error::{InternalError, Problem},
     lookup::{KnownService, KnownTemplate},
+    openapi::{self, internal::tag, refusal::internal as refusal, request::internal as ask},
     routes::{BOTH, READ, at, get},
-    v2::{send, timestamp},
+    v2::send,
 };
 
 #[rustfmt::skip]
@@ -38,86 +44,29 @@ pub(crate) fn table(config: &mut ServiceConfig) {
         .service(at("/service/{service}/template/{template}/preview", READ).route(get().to(preview)));
 }
 
-/// A template at one of its versions. There are no folders and no letters.
-#[derive(Serialize)]
-struct Shown {
-    id: TemplateId,
-    name: String,
-    template_type: Channel,
-    content: String,
-    subject: Option<String>,
-    archived: bool,
-    hidden: bool,
-    version: i32,
-    service: ServiceId,
-    created_by: Option<Uuid>,
-    created_at: String,
-    updated_at: Option<String>,
-    folder: (),
-    postage: (),
-    reply_to: Option<Uuid>,
-    reply_to_text: Option<String>,
-    letter_attachment: (),
-    letter_languages: (),
-    letter_welsh_content: (),
-    letter_welsh_subject: (),
-    is_precompiled_letter: bool,
-    redact_personalisation: bool,
-    has_unsubscribe_link: bool,
-    email_files: [(); 0],
-}
-
-impl Shown {
-    fn new(app: &App, service: &KnownService, detailed: Detailed) -> Self {
-        let Detailed { dated, created_by_id, redact_personalisation, reply_to } = detailed;
-        let template = dated.template;
-        let sender = service.sender_of(template.channel, reply_to);
-        let fallback = match template.channel {
-            Channel::Sms => Some(app.accepting.default_sms_sender.as_str()),
-            Channel::Email => None,
-        };
-        Self {
-            id: template.id,
-            name: template.name,
-            template_type: template.channel,
-            content: template.content,
-            subject: template.subject,
-            archived: template.archived,
-            // Those that are never get here.
-            hidden: false,
-            version: template.version,
-            service: template.service_id,
-            created_by: created_by_id,
-            created_at: timestamp(dated.created_at),
-            updated_at: dated.updated_at.map(timestamp),
-            folder: (),
-            postage: (),
-            reply_to,
-            reply_to_text: sender.or(fallback).map(ToOwned::to_owned),
-            letter_attachment: (),
-            letter_languages: (),
-            letter_welsh_content: (),
-            letter_welsh_subject: (),
-            is_precompiled_letter: false,
-            redact_personalisation,
-            has_unsubscribe_link: template.has_unsubscribe_link,
-            email_files: [],
-        }
-    }
-}
-
 /// A template in the list.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = ListedTemplate)]
 struct Listed {
     folder: (),
+    #[schema(value_type = Uuid)]
     id: TemplateId,
     is_precompiled_letter: bool,
     name: String,
+    #[schema(schema_with = openapi::channel)]
     template_type: Channel,
 }
 
 /// `GET /service/{service}/template`
-async fn list(request: HttpRequest, app: Data<App>) -> Result<HttpResponse, InternalError> {
+#[utoipa::path(
+    get, path = "/service/{service}/template", tag = tag::TEMPLATES, operation_id = "getTemplates",
+    summary = "The templates of a service", params(ask::Service),
+    responses(
+        (status = 200, description = "Those that are not archived, by name.", body = inline(Wrapped<Vec<Listed>>)),
+        refusal::Read,
+    ),
+)]
+pub(crate) async fn list(request: HttpRequest, app: Data<App>) -> Result<HttpResponse, InternalError> {
     client(&app, &request)?;
     let (_, found) = find(&app, service_id(&request)?, Which::All(None)).await?;
     let listed = |Template { id, name, channel: template_type, .. }| Listed {
@@ -132,14 +81,27 @@ async fn list(request: HttpRequest, app: Data<App>) -> Result<HttpResponse, Inte
 }
 
 /// `GET /service/{service}/template/{template}`
-async fn one(request: HttpRequest, app: Data<App>) -> Result<HttpResponse, InternalError> {
+#[utoipa::path(
+    get, path = "/service/{service}/template/{template}", tag = tag::TEMPLATES, operation_id = "getTemplate",
+    summary = "One template", params(ask::Service, ask::Template),
+    responses(
+        (status = 200, description = "The template as it is now.", body = inline(Wrapped<Shown>)),
+        refusal::Read,
+    ),
+)]
+pub(crate) async fn one(request: HttpRequest, app: Data<App>) -> Result<HttpResponse, InternalError> {
     client(&app, &request)?;
     let (service, template) = (service_id(&request)?, template_id(&request)?);
     Ok(HttpResponse::Ok().json(Wrapped { data: shown(&app, service, Which::Current(template)).await? }))
 }
 
 /// `GET /service/{service}/template/{template}/version/{n}`
-async fn version(request: HttpRequest, app: Data<App>) -> Result<HttpResponse, InternalError> {
+#[utoipa::path(
+    get, path = "/service/{service}/template/{template}/version/{version}", tag = tag::TEMPLATES, operation_id = "getTemplateVersion",
+    summary = "One version of a template", params(ask::Service, ask::Template, ask::Version),
+    responses((status = 200, description = "The template as it was.", body = inline(Wrapped<Shown>)), refusal::Read),
+)]
+pub(crate) async fn version(request: HttpRequest, app: Data<App>) -> Result<HttpResponse, InternalError> {
     client(&app, &request)?;
     let (service, template) = (service_id(&request)?, template_id(&request)?);
     // The route lets digits pass; a number too great for us is no version.
@@ -149,7 +111,12 @@ async fn version(request: HttpRequest, app: Data<App>) -> Result<HttpResponse, I
 }
 
 /// `GET /service/{service}/template/{template}/versions`
-async fn versions(request: HttpRequest, app: Data<App>) -> Result<HttpResponse, InternalError> {
+#[utoipa::path(
+    get, path = "/service/{service}/template/{template}/versions", tag = tag::TEMPLATES, operation_id = "getTemplateVersions",
+    summary = "All versions of a template", params(ask::Service, ask::Template),
+    responses((status = 200, description = "The newest first.", body = inline(Wrapped<Vec<Shown>>)), refusal::Read),
+)]
+pub(crate) async fn versions(request: HttpRequest, app: Data<App>) -> Result<HttpResponse, InternalError> {
     client(&app, &request)?;
     let which = Which::Versions(template_id(&request)?);
     let (service, found) = find(&app, service_id(&request)?, which).await?;
@@ -161,7 +128,15 @@ async fn versions(request: HttpRequest, app: Data<App>) -> Result<HttpResponse, 
 }
 
 /// `GET /service/{service}/template/{template}/preview?name=Ada`
-async fn preview(request: HttpRequest, app: Data<App>) -> Result<HttpResponse, InternalError> {
+#[utoipa::path(
+    get, path = "/service/{service}/template/{template}/preview", tag = tag::TEMPLATES, operation_id = "previewTemplate",
+    summary = "What a message would look like", params(ask::Service, ask::Template, ask::Placeholders),
+    responses(
+        (status = 200, description = "The template with its values filled in.", body = Shown),
+        refusal::Preview,
+    ),
+)]
+pub(crate) async fn preview(request: HttpRequest, app: Data<App>) -> Result<HttpResponse, InternalError> {
     client(&app, &request)?;
     let which = Which::Current(template_id(&request)?);
     let (service, mut found) = find(&app, service_id(&request)?, which).await?;
@@ -172,7 +147,7 @@ async fn preview(request: HttpRequest, app: Data<App>) -> Result<HttpResponse, I
         return Err(Problem::field("template", message).into());
     }
     let (subject, content) = filled(&template, &values)?;
-    Ok(HttpResponse::Ok().json(Shown { subject, content, ..Shown::new(&app, &service, detailed) }))
+    Ok(HttpResponse::Ok().json(Shown::new(&app, &service, detailed).saying(subject, content)))
 }
 
 /// Of a parameter that is given twice, the first counts.
@@ -207,7 +182,15 @@ fn filled(template: &KnownTemplate, values: &Personalisation) -> Result<(Option<
 }
 
 /// `POST /service/{service}/template`
-async fn create(
+#[utoipa::path(
+    post, path = "/service/{service}/template", tag = tag::TEMPLATES, operation_id = "createTemplate",
+    summary = "Make a template", params(ask::Service), request_body = ask::CreateTemplateRequest,
+    responses(
+        (status = 201, description = "The template, in its first version.", body = inline(Wrapped<Shown>)),
+        refusal::CreateTemplate,
+    ),
+)]
+pub(crate) async fn create(
     request: HttpRequest,
     payload: Payload,
     app: Data<App>,
@@ -245,7 +228,17 @@ async fn create(
 }
 
 /// `POST /service/{service}/template/{template}`
-async fn update(
+#[utoipa::path(
+    post, path = "/service/{service}/template/{template}", tag = tag::TEMPLATES, operation_id = "updateTemplate",
+    summary = "Change a template", description = "A change of what is sent makes a version.",
+    params(ask::Service, ask::Template, ask::Acting), request_body = ask::UpdateTemplateRequest,
+    responses(
+        (status = 200, description = "The template as it is now; `null` when it was redacted.",
+            body = inline(Option<Wrapped<Shown>>)),
+        refusal::UpdateTemplate,
+    ),
+)]
+pub(crate) async fn update(
     request: HttpRequest,
     payload: Payload,
     app: Data<App>,

@@ -8,12 +8,14 @@ use actix_web::{
 };
 use db::user::{self, Person, User};
 use serde::Serialize;
+use utoipa::ToSchema;
 use uuid::Uuid;
 
 use crate::{
     App,
     error::{InternalError, Problem},
     internal::{self, Wrapped, fields::Fields},
+    openapi::{internal::tag, refusal::internal as refusal, request::internal as ask},
     routes::{READ, WRITE, at, get},
     v2::timestamp,
 };
@@ -25,13 +27,15 @@ pub(crate) fn table(config: &mut ServiceConfig) {
 }
 
 /// A person as they are told.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = User)]
 pub(crate) struct Told {
     id: Uuid,
     name: String,
     email_address: String,
     mobile_number: Option<String>,
     platform_admin: bool,
+    #[schema(format = DateTime)]
     created_at: String,
     services: Vec<Uuid>,
     permissions: BTreeMap<Uuid, Vec<String>>,
@@ -53,7 +57,12 @@ impl From<Person> for Told {
     }
 }
 
-async fn create(
+#[utoipa::path(
+    post, path = "/user", tag = tag::USERS, operation_id = "createUser",
+    summary = "Make a user", request_body = ask::UserRequest,
+    responses((status = 201, description = "The user.", body = inline(Wrapped<Told>)), refusal::CreateUser),
+)]
+pub(crate) async fn create(
     request: HttpRequest,
     app: Data<App>,
     payload: Payload,
@@ -82,7 +91,12 @@ fn read(fields: &mut Fields) -> Result<(User, bool), Problem> {
     Ok((user, platform_admin))
 }
 
-async fn one(request: HttpRequest, app: Data<App>) -> Result<HttpResponse, InternalError> {
+#[utoipa::path(
+    get, path = "/user/{user}", tag = tag::USERS, operation_id = "getUser",
+    summary = "One user", params(ask::User),
+    responses((status = 200, description = "The user.", body = inline(Wrapped<Told>)), refusal::Read),
+)]
+pub(crate) async fn one(request: HttpRequest, app: Data<App>) -> Result<HttpResponse, InternalError> {
     internal::client(&app, &request)?;
     let id = internal::id(&request, "user")?;
     let found = app.db.run("users.find", move |conn| user::find(conn, id)).await?;

@@ -6,9 +6,11 @@ use utoipa::openapi::{
     schema::{ArrayItems, Object, Schema, SchemaType},
 };
 
+use super::operations;
+
 /// Corrects the schemas of all answers, those with names and those without.
 pub(super) fn correct(paths: &mut Paths, components: &mut Components) {
-    let operations = paths.paths.values_mut().flat_map(|item| [&mut item.get, &mut item.post]).flatten();
+    let operations = paths.paths.values_mut().flat_map(operations);
     for response in operations.flat_map(|operation| operation.responses.responses.values_mut()) {
         let RefOr::T(response) = response else { continue };
         for content in response.content.values_mut() {

@@ -3,7 +3,7 @@
 
 use serde_json::{Value, json};
 
-const SERVICE: &str = "9c1e0a5e-8f7d-4a43-9a6a-0b8d3a1f5c02";
+pub(super) const SERVICE: &str = "9c1e0a5e-8f7d-4a43-9a6a-0b8d3a1f5c02";
 const SMS_TEMPLATE: &str = "2b9d6f0c-53a1-4c7e-8d9b-1f2e3d4c5b6a";
 pub(super) const EMAIL_TEMPLATE: &str = "77aa31c8-6c1d-4be5-b0f4-9d8c7b6a5f4e";
 pub(super) const SMS: &str = "019a2f3c-9d41-7a10-8c55-2f6b1e0d9a11";

@@ -6,6 +6,7 @@ use actix_web::{
 };
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 use serde_json::Value;
+use utoipa::openapi::OpenApi;
 
 use super::markdown::{self, inline};
 use crate::page;
@@ -15,7 +16,7 @@ const STYLE: &str = include_str!("page.css");
 /// What only programs want to know.
 const SIZES: [&str; 3] = ["int32", "int64", "double"];
 
-const METHODS: [&str; 2] = ["get", "post"];
+const METHODS: [&str; 4] = ["get", "post", "put", "delete"];
 
 pub(super) fn answer(page: &'static str) -> HttpResponse {
     HttpResponse::Ok()
@@ -24,8 +25,12 @@ pub(super) fn answer(page: &'static str) -> HttpResponse {
         .body(page)
 }
 
-/// The whole page of any document of ours.
-pub(super) fn render(document: &Value) -> Markup {
+/// The whole page of any document of ours, and where programs find it.
+pub(super) fn of(document: &OpenApi, json: &str) -> String {
+    render(&serde_json::to_value(document).expect("what becomes JSON becomes a value"), json).into_string()
+}
+
+fn render(document: &Value, json: &str) -> Markup {
     let page = Page(document);
     let title = text(&document["info"]["title"]);
     html! {
@@ -46,7 +51,7 @@ pub(super) fn render(document: &Value) -> Markup {
                     header {
                         h1 { (title) " API" }
                         p.soft {
-                            "For programs: " a href="/openapi.json" { "openapi.json" }
+                            "For programs: " a href=(json) { "openapi.json" }
                             " (OpenAPI " (text(&document["openapi"])) ")"
                         }
                         (markdown::blocks(text(&document["info"]["description"])))
@@ -163,13 +168,14 @@ impl<'d> Page<'d> {
             lines.push("-H \"Authorization: Bearer $TOKEN\"".into());
         }
         let body = &operation["requestBody"]["content"]["application/json"]["schema"];
-        match list(&self.resolved(body)["examples"]).next() {
-            Some(example) => {
-                lines.push("-H 'Content-Type: application/json'".into());
-                lines.push(format!("-d '{}'", pretty(example)));
-            }
-            None if method == "post" => lines.push("-X POST".into()),
-            None => {}
+        let example = list(&self.resolved(body)["examples"]).next();
+        let implied = if example.is_some() { "post" } else { "get" };
+        if method != implied {
+            lines.push(format!("-X {}", method.to_uppercase()));
+        }
+        if let Some(example) = example {
+            lines.push("-H 'Content-Type: application/json'".into());
+            lines.push(format!("-d '{}'", pretty(example)));
         }
         lines.join(" \\\n  ")
     }

@@ -19,7 +19,7 @@ use super::{
     mebibytes,
     rules::{
         Case, email_rules, forbidden, not_an_id, not_json, preview_rules, query_rules, refused, rule,
-        sms_rules, too_many, too_many_in_2016, v1_rules,
+        sms_rules, too_many, too_many_in_2016, too_many_today, v1_rules,
     },
 };
 use crate::{
@@ -32,11 +32,13 @@ use crate::{
 
 pub(crate) type Answers = BTreeMap<String, RefOr<Response>>;
 
-/// Which of the contract's two forms errors take.
+/// Which of the contract's forms errors take.
 #[derive(Clone, Copy)]
 enum Form {
     V2,
     Plain,
+    /// In a document of its own.
+    Internal,
 }
 
 impl Form {
@@ -44,12 +46,13 @@ impl Form {
         match self {
             Self::V2 => problem.v2_body(),
             Self::Plain => problem.plain_body(),
+            Self::Internal => problem.internal_body(),
         }
     }
 
     fn prefix(self) -> &'static str {
         match self {
-            Self::V2 => "",
+            Self::V2 | Self::Internal => "",
             Self::Plain => "v1.",
         }
     }
@@ -96,10 +99,13 @@ impl Shared {
         }
     }
 
-    fn description(self) -> String {
+    fn description(self, form: Form) -> String {
         let config = ApiConfig::default();
         let limits = db::service::Limits::LIVE;
         match self {
+            Self::Unauthorised if matches!(form, Form::Internal) => {
+                "No token, none that is sent as `Bearer`, or one of nobody who is a client.".into()
+            }
             Self::Unauthorised => "No token, or none that is sent as `Bearer`.".into(),
             Self::Forbidden => "The token cannot be accepted, and the message says why.".into(),
             Self::NotFound => "There is nothing with this id for this service, or no longer.".into(),
@@ -118,6 +124,10 @@ impl Shared {
             ),
             Self::Failed => "Something is broken on our side. Quote the header `X-Request-Id`.".into(),
             Self::Unavailable => "The database is away or cannot keep up. Nothing was stored.".into(),
+            Self::TimedOut if matches!(form, Form::Internal) => format!(
+                "It took more than {} seconds. What was asked for may have been done.",
+                config.request_timeout.as_secs()
+            ),
             Self::TimedOut => format!(
                 "It took more than {} seconds. The notification may have been stored: repeat it with an `Idempotency-Key`.",
                 config.request_timeout.as_secs()
@@ -128,6 +138,11 @@ impl Shared {
     fn cases(self, form: Form) -> Vec<Case> {
         let internal = || Problem::Internal(String::new());
         match self {
+            Self::Unauthorised if matches!(form, Form::Internal) => internal::unauthorised(),
+            Self::Forbidden if matches!(form, Form::Internal) => internal::forbidden(),
+            Self::NotFound if matches!(form, Form::Internal) => {
+                vec![("no result", Problem::NoResult), ("not an id", Problem::UnknownUrl)]
+            }
             Self::Unauthorised => [("no token", Denied::NoToken), ("not bearer", Denied::NotBearer)]
                 .map(|(name, denied)| (name, denied.into()))
                 .into(),
@@ -140,6 +155,7 @@ impl Shared {
             Self::TooMany => match form {
                 Form::V2 => too_many(),
                 Form::Plain => too_many_in_2016(),
+                Form::Internal => too_many_today(),
             },
             Self::Failed => vec![("failure", internal())],
             Self::Unavailable => vec![("unavailable", Problem::Unavailable(String::new()))],
@@ -148,7 +164,7 @@ impl Shared {
     }
 
     fn response(self, form: Form) -> Response {
-        response(form, self.description(), &self.cases(form))
+        response(form, self.description(form), &self.cases(form))
     }
 }
 
@@ -166,6 +182,8 @@ macro_rules! refusals {
         }
     )+};
 }
+
+pub(crate) mod internal;
 
 const RULES: &str = "The body breaks the schema (`ValidationError`, one element for each violation), or a rule of the service \
                      does not allow it. Rules are checked in the order of these examples.";
@@ -213,9 +231,7 @@ fn reference(form: Form, shared: Shared) -> (String, RefOr<Response>) {
 fn response(form: Form, description: String, cases: &[Case]) -> Response {
     let bodies: Vec<(&str, Value)> =
         cases.iter().map(|(name, problem)| (*name, form.body(problem))).collect();
-    // Some have one form whichever API is asked.
-    let is_plain = bodies.iter().all(|(_, body)| body.get("result").is_some());
-    let schema = Ref::from_schema_name(if is_plain { PLAIN_ERROR } else { ERRORS });
+    let schema = schema_of(&bodies);
     // Their keys keep them in order.
     let examples = bodies.into_iter().enumerate().map(|(index, (name, body))| {
         (format!("{:02}", index + 1), ExampleBuilder::new().summary(name).value(Some(body)).build())
@@ -231,6 +247,19 @@ fn response(form: Form, description: String, cases: &[Case]) -> Response {
             response.header(*name, header.build())
         })
         .build()
+}
+
+/// Some have one form whichever API is asked, and some operations have both.
+fn schema_of(bodies: &[(&str, Value)]) -> RefOr<Schema> {
+    let is_plain = |(_, body): &(&str, Value)| body.get("result").is_some();
+    if bodies.iter().all(is_plain) {
+        Ref::from_schema_name(PLAIN_ERROR).into()
+    } else if bodies.iter().any(is_plain) {
+        let either = AnyOfBuilder::new().item(Ref::from_schema_name(PLAIN_ERROR));
+        either.item(Ref::from_schema_name(ERRORS)).into()
+    } else {
+        Ref::from_schema_name(ERRORS).into()
+    }
 }
 
 fn headers(problem: &Problem) -> Vec<(&'static str, &'static str)> {
@@ -255,7 +284,19 @@ pub(super) fn add_to(components: &mut Components) {
         components.responses.insert(name, shared.response(Form::Plain).into());
     }
     components.schemas.insert(ERRORS.into(), errors());
-    components.schemas.insert(PLAIN_ERROR.into(), plain_error());
+    components.schemas.insert(
+        PLAIN_ERROR.into(),
+        plain_error("What is wrong with a request of the API of 2016, or with a URL."),
+    );
+}
+
+/// What those of the internal API refer to.
+pub(super) fn add_internal_to(components: &mut Components) {
+    for shared in [&WITH_TOKEN[..], &[Shared::NotFound], &WITH_BODY, &EVERY].concat() {
+        components.responses.insert(shared.name().into(), shared.response(Form::Internal).into());
+    }
+    components.schemas.insert(ERRORS.into(), errors());
+    components.schemas.insert(PLAIN_ERROR.into(), plain_error("What is wrong with a request."));
 }
 
 /// Classes of errors, as the contract names them.
@@ -298,7 +339,7 @@ fn errors() -> RefOr<Schema> {
         .into()
 }
 
-fn plain_error() -> RefOr<Schema> {
+fn plain_error(description: &str) -> RefOr<Schema> {
     let any_of = AnyOfBuilder::new()
         .description(Some("A text, or by the name of each wrong field what is wrong with it."))
         .item(ObjectBuilder::new().schema_type(Type::String))
@@ -307,7 +348,7 @@ fn plain_error() -> RefOr<Schema> {
         )));
     ObjectBuilder::new()
         .schema_type(Type::Object)
-        .description(Some("What is wrong with a request of the API of 2016, or with a URL."))
+        .description(Some(description))
         .property("result", ObjectBuilder::new().schema_type(Type::String).enum_values(Some(["error"])))
         .required("result")
         .property("message", any_of)

@@ -47,6 +47,8 @@ macro_rules! bodies {
     )+};
 }
 
+pub(crate) use bodies;
+
 bodies! {
     SmsRequest("SmsRequest"): closed(example::sms_request())
         .property("reference", reference())
@@ -224,6 +226,8 @@ macro_rules! parameters {
         }
     )+};
 }
+
+pub(crate) mod internal;
 
 parameters! {
     NotificationId: [in_path("id", "The notification.", uuid_only(), example::SMS)];

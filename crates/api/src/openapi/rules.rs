@@ -51,6 +51,10 @@ pub(super) fn too_many() -> Vec<Case> {
     ]
 }
 
+pub(super) fn too_many_today() -> Vec<Case> {
+    too_many().split_off(1)
+}
+
 pub(super) fn too_many_in_2016() -> Vec<Case> {
     vec![("a day", exceeded(Limit::DailyTogether, db::service::Limits::TRIAL.sms, TimeDelta::hours(9)))]
 }

@@ -3,6 +3,7 @@
 mod api_keys;
 mod log;
 mod one_off;
+mod openapi;
 mod providers;
 mod services;
 mod settings;

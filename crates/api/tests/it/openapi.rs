@@ -1,4 +1,4 @@
-//! The OpenAPI document: current, valid, complete, and true of what the server does.
+//! The OpenAPI documents: current, valid, complete, and true of what the server does.
 
 use std::{collections::BTreeSet, fs, path::Path};
 
@@ -13,19 +13,27 @@ use crate::{
     stage::{Stage, bad_request, changed, error, id_of},
 };
 
-const FILE: &str = "docs/openapi/public.json";
+/// Where each is served, as a page, and kept.
+const DOCUMENTS: [(&str, &str, &str); 2] = [
+    ("/openapi.json", "/docs", "docs/openapi/public.json"),
+    ("/internal/openapi.json", "/internal/docs", "docs/openapi/internal.json"),
+];
 const RENEW: &str = "source .pillarbox/dev/env; UPDATE_OPENAPI=1 cargo nextest run -p api openapi";
 
-fn repository(path: &str) -> std::path::PathBuf {
+pub(crate) fn repository(path: &str) -> std::path::PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).ancestors().nth(2).unwrap().join(path)
 }
 
 async fn document(stage: &Stage) -> Value {
-    stage.http().get("/openapi.json", None).await.json()
+    document_at(stage, "/openapi.json").await
+}
+
+async fn document_at(stage: &Stage, path: &str) -> Value {
+    stage.http().get(path, None).await.json()
 }
 
 /// Path, method, operation.
-fn operations(document: &Value) -> Vec<(String, String, &Value)> {
+pub(crate) fn operations(document: &Value) -> Vec<(String, String, &Value)> {
     let of_path = |(path, item): (&String, &'_ Value)| (path.clone(), item.as_object().unwrap().clone());
     document["paths"]
         .as_object()
@@ -58,7 +66,7 @@ fn assert_valid(validator: &Validator, value: &Value, what: &str) {
 }
 
 /// The same document, in which no object may have a property that is not told.
-fn closed(value: &Value) -> Value {
+pub(crate) fn closed(value: &Value) -> Value {
     match value {
         Value::Array(items) => items.iter().map(closed).collect(),
         Value::Object(members) => {
@@ -74,31 +82,41 @@ fn closed(value: &Value) -> Value {
 }
 
 #[tokio::test]
-async fn the_file_in_the_repository_is_current() {
+async fn the_files_in_the_repository_are_current() {
     let stage = Stage::new();
-    let served = stage.http().get("/openapi.json", None).await;
-    assert_eq!((served.status, &served.headers["content-type"]), (200, &"application/json".parse().unwrap()));
-    let served = String::from_utf8(served.body.to_vec()).unwrap();
-    if std::env::var_os("UPDATE_OPENAPI").is_some() {
-        fs::write(repository(FILE), &served).unwrap();
+    for (path, _, file) in DOCUMENTS {
+        let served = stage.http().get(path, None).await;
+        assert_eq!(
+            (served.status, &served.headers["content-type"]),
+            (200, &"application/json".parse().unwrap())
+        );
+        let served = String::from_utf8(served.body.to_vec()).unwrap();
+        if std::env::var_os("UPDATE_OPENAPI").is_some() {
+            fs::write(repository(file), &served).unwrap();
+        }
+        let kept = fs::read_to_string(repository(file)).unwrap_or_default();
+        assert!(kept == served, "{file} is out of date. To renew it:\n  {RENEW}");
     }
-    let kept = fs::read_to_string(repository(FILE)).unwrap_or_default();
-    assert!(kept == served, "{FILE} is out of date. To renew it:\n  {RENEW}");
 }
 
 #[tokio::test]
-async fn the_document_is_openapi_3_1() {
+async fn documents_are_openapi_3_1() {
     let stage = Stage::new();
-    let document = document(&stage).await;
+    for (path, _, _) in DOCUMENTS {
+        assert_documents_are_openapi_3_1(&document_at(&stage, path).await);
+    }
+}
+
+fn assert_documents_are_openapi_3_1(document: &Value) {
     assert_eq!(document["openapi"], "3.1.0");
     // Of the OpenAPI Initiative, as @seriousme/openapi-schema-validator 2.11.0 (npm) has it.
     let specification: Value = serde_json::from_str(include_str!("../openapi-3.1.schema.json")).unwrap();
-    assert_valid(&jsonschema::draft202012::new(&specification).unwrap(), &document, "the document");
+    assert_valid(&jsonschema::draft202012::new(&specification).unwrap(), document, "the document");
     for (name, schema) in document["components"]["schemas"].as_object().unwrap() {
         assert!(jsonschema::draft202012::meta::is_valid(schema), "{name}: {schema:#}");
     }
 
-    let ids: Vec<_> = operations(&document).iter().map(|(_, _, o)| o["operationId"].clone()).collect();
+    let ids: Vec<_> = operations(document).iter().map(|(_, _, o)| o["operationId"].clone()).collect();
     let distinct: BTreeSet<String> = ids.iter().map(Value::to_string).collect();
     assert_eq!(ids.len(), distinct.len(), "{ids:?}");
     let text = document.to_string();
@@ -169,9 +187,15 @@ async fn no_documented_operation_is_an_unknown_url_or_a_wrong_method() {
 }
 
 #[tokio::test]
-async fn every_example_keeps_its_schema() {
+async fn examples_keep_their_schemas() {
     let stage = Stage::new();
-    let document = closed(&document(&stage).await);
+    for (path, _, _) in DOCUMENTS {
+        assert_examples_keep_their_schemas(&document_at(&stage, path).await);
+    }
+}
+
+fn assert_examples_keep_their_schemas(document: &Value) {
+    let document = closed(document);
     let mut examples = 0;
     let mut check = |schema: &Value, example: &Value, what: &str| {
         assert_valid(&validator(&document, schema), example, what);
@@ -216,7 +240,7 @@ async fn every_example_keeps_its_schema() {
 
 impl Stage {
     /// What a real answer is held against: the schema of this operation's answer, in which nothing else is allowed.
-    fn assert_documented(&self, document: &Value, path: &str, method: &str, answer: &Answer) {
+    pub(crate) fn assert_documented(&self, document: &Value, path: &str, method: &str, answer: &Answer) {
         let what = format!("{method} {path} {}", answer.status);
         let response = &document["paths"][path][method]["responses"][answer.status.to_string()];
         let reference = response["$ref"].as_str().map(|reference| reference.trim_start_matches('#'));
@@ -441,10 +465,15 @@ async fn properties_are_those_that_the_readers_know() {
 }
 
 #[tokio::test]
-async fn the_page_works_without_scripts_and_loads_nothing() {
+async fn the_pages_work_without_scripts_and_load_nothing() {
     let stage = Stage::new();
-    let document = document(&stage).await;
-    let answer = stage.http().get("/docs", None).await;
+    for (json, page, _) in DOCUMENTS {
+        let document = document_at(&stage, json).await;
+        assert_works(&stage.http().get(page, None).await, &document, json);
+    }
+}
+
+fn assert_works(answer: &Answer, document: &Value, json: &str) {
     let policy = answer.headers["content-security-policy"].to_str().unwrap().to_owned();
     let page = String::from_utf8(answer.body.to_vec()).unwrap();
     assert_eq!(
@@ -463,10 +492,10 @@ async fn the_page_works_without_scripts_and_loads_nothing() {
     for link in &links {
         match link.strip_prefix('#') {
             Some(anchor) => assert!(page.contains(&format!(r#"id="{anchor}""#)), "{link} leads nowhere"),
-            None => assert!(["/openapi.json", "data:,"].contains(&link.as_str()), "{link}"),
+            None => assert!([json, "data:,"].contains(&link.as_str()), "{link}"),
         }
     }
-    for (path, method, operation) in operations(&document) {
+    for (path, method, operation) in operations(document) {
         let id = operation["operationId"].as_str().unwrap();
         assert!(links.contains(&format!("#{id}")), "{method} {path} is not in the contents");
     }

@@ -11,27 +11,38 @@ use domain::{
     status::{Channel, Status},
 };
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use super::{page, query::LogQuery};
-use crate::{App, error::InternalError, internal};
+use crate::{
+    App,
+    error::InternalError,
+    internal,
+    openapi::{self, internal::tag, refusal::internal as refusal, request::internal as ask},
+};
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = NotificationRows)]
 struct File {
     notifications: Vec<Row>,
     page_size: i64,
     /// Only when so much was looked at that the rest was not: ask on with this as `older_than`.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<Uuid>, nullable = false)]
     looked_back_to: Option<NotificationId>,
 }
 
 /// No row was made from a job's yet.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = NotificationRow)]
 struct Row {
+    #[schema(value_type = Uuid)]
     id: NotificationId,
     row_number: &'static str,
     recipient: String,
     client_reference: String,
     template_name: String,
+    #[schema(schema_with = openapi::channel)]
     template_type: Channel,
     job_name: &'static str,
     status: &'static str,
@@ -42,7 +53,13 @@ struct Row {
 }
 
 /// Pages follow each other by `older_than`.
-pub(super) async fn rows(request: HttpRequest, app: Data<App>) -> Result<HttpResponse, InternalError> {
+#[utoipa::path(
+    get, path = "/service/{service}/notifications/csv", tag = tag::LOG, operation_id = "getNotificationRows",
+    summary = "The same as rows of a file", description = "Pages follow each other by `older_than`.",
+    params(ask::Service, ask::RowFilters),
+    responses((status = 200, description = "Rows, the newest first.", body = File), refusal::ReadLog),
+)]
+pub(crate) async fn rows(request: HttpRequest, app: Data<App>) -> Result<HttpResponse, InternalError> {
     internal::client(&app, &request)?;
     let service = internal::service_id(&request)?;
     let query = LogQuery::of_url(request.query_string())?;

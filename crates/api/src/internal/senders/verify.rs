@@ -21,13 +21,28 @@ use crate::{
     admit::{self, Ready},
     auth::{By, Caller},
     error::{InternalError, Problem},
-    internal,
+    internal::{self, Wrapped},
     lookup::KnownTemplate,
+    openapi::{
+        internal::{answer, tag},
+        refusal::internal as refusal,
+        request::internal as ask,
+    },
     unsubscribe::Links,
     v2::schema::{Form, email_address},
 };
 
-pub(super) async fn verify(
+#[utoipa::path(
+    post, path = "/service/{service}/email-reply-to/verify", tag = tag::SENDERS, operation_id = "verifyReplyTo",
+    summary = "Send a test e-mail to an address", params(ask::Service, ask::Acting),
+    request_body = ask::VerifyRequest,
+    responses(
+        (status = 201, description = "It is stored; whether it arrives is seen in the log.",
+            body = inline(Wrapped<answer::Sent>)),
+        refusal::Verify,
+    ),
+)]
+pub(crate) async fn verify(
     request: HttpRequest,
     payload: Payload,
     app: Data<App>,

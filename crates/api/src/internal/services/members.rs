@@ -15,6 +15,11 @@ use crate::{
     App,
     error::{InternalError, Problem},
     internal::{self, Wrapped, users},
+    openapi::{
+        internal::{answer, tag},
+        refusal::internal as refusal,
+        request::internal as ask,
+    },
     routes::{READ, at, get},
     v2::schema::wrong_type,
 };
@@ -27,7 +32,12 @@ pub(super) fn table(config: &mut ServiceConfig) {
     );
 }
 
-async fn list(request: HttpRequest, app: Data<App>) -> Result<HttpResponse, InternalError> {
+#[utoipa::path(
+    get, path = "/service/{service}/users", tag = tag::SERVICES, operation_id = "getMembers",
+    summary = "Who works with a service", params(ask::Service),
+    responses((status = 200, description = "The people.", body = inline(Wrapped<Vec<users::Told>>)), refusal::Read),
+)]
+pub(crate) async fn list(request: HttpRequest, app: Data<App>) -> Result<HttpResponse, InternalError> {
     internal::client(&app, &request)?;
     let id = internal::service_id(&request)?;
     details(&app, id).await?;
@@ -36,7 +46,19 @@ async fn list(request: HttpRequest, app: Data<App>) -> Result<HttpResponse, Inte
     Ok(HttpResponse::Ok().json(Wrapped { data }))
 }
 
-async fn add(request: HttpRequest, app: Data<App>, payload: Payload) -> Result<HttpResponse, InternalError> {
+#[utoipa::path(
+    post, path = "/service/{service}/users/{user}", tag = tag::SERVICES, operation_id = "addMember",
+    summary = "Add somebody to a service", params(ask::Service, ask::User), request_body = ask::MemberRequest,
+    responses(
+        (status = 201, description = "The service.", body = inline(Wrapped<answer::Service>)),
+        refusal::AddMember,
+    ),
+)]
+pub(crate) async fn add(
+    request: HttpRequest,
+    app: Data<App>,
+    payload: Payload,
+) -> Result<HttpResponse, InternalError> {
     internal::client(&app, &request)?;
     let (id, user) = (internal::service_id(&request)?, user_id(&request)?);
     let permissions = permissions(&internal::json(&app, payload).await?)?;
@@ -77,7 +99,12 @@ fn permissions(body: &Value) -> Result<Vec<&'static str>, Problem> {
     Ok(known)
 }
 
-async fn remove(request: HttpRequest, app: Data<App>) -> Result<HttpResponse, InternalError> {
+#[utoipa::path(
+    delete, path = "/service/{service}/users/{user}", tag = tag::SERVICES, operation_id = "removeMember",
+    summary = "Remove somebody from a service", params(ask::Service, ask::User),
+    responses((status = 204, description = "Gone."), refusal::RemoveMember),
+)]
+pub(crate) async fn remove(request: HttpRequest, app: Data<App>) -> Result<HttpResponse, InternalError> {
     internal::client(&app, &request)?;
     let (id, user) = (internal::service_id(&request)?, user_id(&request)?);
     match app.db.run("services.remove_member", move |conn| user::leave(conn, user, id)).await? {
