@@ -9,7 +9,9 @@ use domain::{
     status::{Channel, KeyType, Status},
 };
 
-use super::{Row, StoredNotification};
+use uuid::Uuid;
+
+use super::{Row, StoredNotification, of_service};
 use crate::{
     pg_enum::{PgChannel, PgKeyType, PgStatus},
     schema::notifications,
@@ -53,29 +55,28 @@ pub fn page(
     which: Which,
 ) -> QueryResult<Page> {
     let narrowed = || {
+        // The id is the time, and days are partitions of it.
+        let from = narrowing.since.map_or(Uuid::nil(), lowest_v7);
         let mut query = notifications::table
-            .filter(notifications::service_id.eq(service.0))
+            .filter(of_service(service, from, Uuid::max()))
             .filter(notifications::key_type.eq(PgKeyType(key_type)))
             .into_boxed();
         // No notification has a job yet. The day one can, `narrowing.jobs` decides here whether those that have one are
         // among them.
-        let Narrowing { channels, statuses, since, jobs: _ } = narrowing;
+        let Narrowing { channels, statuses, since: _, jobs: _ } = narrowing;
         if !channels.is_empty() {
             query = query.filter(notifications::channel.eq_any(channels.iter().map(|c| PgChannel(*c))));
         }
         if !statuses.is_empty() {
             query = query.filter(notifications::status.eq_any(statuses.iter().map(|s| PgStatus(*s))));
         }
-        if let Some(since) = since {
-            // The id is the time, and days are partitions of it.
-            query = query.filter(notifications::id.ge(lowest_v7(*since)));
-        }
-        query
+        // The pair alone would not leave out the partitions of days before.
+        query.filter(notifications::id.ge(from))
     };
     let before = (which.number - 1).saturating_mul(which.size);
     let rows: Vec<Row> = narrowed()
         .select(Row::as_select())
-        .order(notifications::id.desc())
+        .order((notifications::service_id.desc(), notifications::id.desc()))
         .offset(before)
         .limit(which.size)
         .load(conn)?;
