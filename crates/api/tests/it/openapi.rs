@@ -52,14 +52,14 @@ pub(crate) fn operations(document: &Value) -> Vec<(String, String, &Value)> {
 }
 
 /// For a schema that may refer to the document's components.
-fn validator(document: &Value, schema: &Value) -> Validator {
+pub(crate) fn validator(document: &Value, schema: &Value) -> Validator {
     let mut root = schema.as_object().unwrap().clone();
     root.insert("components".into(), json!({ "schemas": document["components"]["schemas"] }));
     let options = jsonschema::options().with_draft(Draft::Draft202012).should_validate_formats(true);
     options.build(&Value::Object(root)).unwrap()
 }
 
-fn assert_valid(validator: &Validator, value: &Value, what: &str) {
+pub(crate) fn assert_valid(validator: &Validator, value: &Value, what: &str) {
     let errors: Vec<String> =
         validator.iter_errors(value).map(|error| format!("{}: {error}", error.instance_path())).collect();
     assert!(errors.is_empty(), "{what}: {}\n{value:#}", errors.join("\n"));

@@ -7,7 +7,7 @@ use regex::Regex;
 use serde_json::{Value, json};
 
 use crate::{
-    openapi::{closed, operations, repository},
+    openapi::{assert_valid, closed, operations, repository, validator},
     stage::{Stage, id_of},
 };
 
@@ -182,7 +182,8 @@ async fn reads_are_as_documented() {
 #[tokio::test]
 async fn writes_are_as_documented() {
     let stage = Stage::new();
-    let document = closed(&document(&stage).await);
+    let open = document(&stage).await;
+    let document = closed(&open);
     let user =
         stage.internal_post("/user", &json!({"name": "Ada", "email_address": "ada@example.com"})).await;
     stage.assert_documented(&document, "/user", "post", &user);
@@ -260,5 +261,48 @@ async fn writes_are_as_documented() {
         let url = if url.is_empty() { path } else { url }.replace("{service}", &service);
         let answer = stage.internal_post(&url, &body).await;
         stage.assert_documented(&document, path, "post", &answer);
+        if answer.status < 300 {
+            let asked =
+                &document["paths"][path]["post"]["requestBody"]["content"]["application/json"]["schema"];
+            assert_valid(&validator(&open, asked), &body, path);
+        }
+    }
+}
+
+#[tokio::test]
+async fn bodies_have_the_fields_that_their_readers_name() {
+    let stage = Stage::new();
+    let document = document(&stage).await;
+    let read = r#"(?:form|fields)\s*\.(optional|required)(?:::<[^(]*>)?\(\s*"(\w+)""#;
+    let any = r#"()\("(\w+)"[,)]"#;
+    for (file, pattern, schemas) in [
+        ("users", read, &["UserRequest"][..]),
+        ("api_keys", read, &["KeyRequest", "RevokeRequest"]),
+        ("one_off", read, &["OneOffRequest"]),
+        ("providers", read, &["ProviderRequest"]),
+        ("guest_list", read, &["GuestListRequest"]),
+        ("data_retention", read, &["RetentionRequest", "RetentionDaysRequest"]),
+        ("callbacks", read, &["CreateCallbackRequest", "UpdateCallbackRequest"]),
+        ("senders", read, &["ReplyToRequest", "SmsSenderRequest"]),
+        ("senders/verify", read, &["VerifyRequest"]),
+        ("inbound", read, &["NumberRequest", "ReceivedTextsRequest", "GiveUpRequest"]),
+        ("templates/asked", read, &["CreateTemplateRequest", "UpdateTemplateRequest"]),
+        ("services/form", any, &["UpdateServiceRequest"]),
+    ] {
+        let source = fs::read_to_string(repository(SOURCES).join(format!("internal/{file}.rs"))).unwrap();
+        let calls = Regex::new(pattern).unwrap();
+        let calls: Vec<_> = calls.captures_iter(&source).map(|call| call.extract::<2>().1).collect();
+        let schemas = || schemas.iter().map(|name| &document["components"]["schemas"][name]);
+        let named: BTreeSet<&str> = calls.iter().map(|[_, name]| *name).collect();
+        let documented = schemas().flat_map(|schema| schema["properties"].as_object().unwrap().keys());
+        assert_eq!(documented.map(String::as_str).collect::<BTreeSet<_>>(), named, "{file}");
+        // The subject is required of e-mails only.
+        let required = calls.iter().filter(|[how, name]| *how == "required" && *name != "subject");
+        let documented = schemas().filter_map(|schema| schema["required"].as_array()).flatten();
+        assert_eq!(
+            documented.map(|name| name.as_str().unwrap()).collect::<BTreeSet<_>>(),
+            required.map(|[_, name]| *name).collect(),
+            "{file}"
+        );
     }
 }
