@@ -19,9 +19,9 @@ mod config;
 mod deliver;
 mod documents;
 mod error;
-mod internal;
 #[cfg(feature = "fuzzing")]
 pub mod fuzzing;
+mod internal;
 mod lookup;
 mod openapi;
 mod page;

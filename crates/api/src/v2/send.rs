@@ -212,7 +212,8 @@ async fn judge_email(app: &App, caller: &Caller, root: &str, body: &[u8]) -> Jud
     let mut values = std::mem::take(&mut asked.personalisation);
     let sanitised_content = sanitise(&mut values, &asked.sanitise_content_for);
     let simulated = accept::is_simulated_address(&asked.email_address);
-    let files = Files::take(&mut values, caller.service_id(), app.config.documents_base(root), simulated, now);
+    let files =
+        Files::take(&mut values, caller.service_id(), app.config.documents_base(root), simulated, now);
     let values = Personalisation::new(values);
     let (template, filled, reply_to) = check_email(app, caller, &asked, &values).await?;
     let contact_link = caller.service.service.contact_link.as_deref();

@@ -24,9 +24,7 @@ fn now() -> DateTime<Utc> {
 /// A service with a number.
 fn service_with_number(conn: &mut PgConnection, number: &str) -> ServiceId {
     let service = testkit::sample(conn, now()).service.id;
-    assert!(
-        inbound_number::add(conn, InboundNumberId::new(now()), number, ProviderId::Mmg, now()).unwrap()
-    );
+    assert!(inbound_number::add(conn, InboundNumberId::new(now()), number, ProviderId::Mmg, now()).unwrap());
     assert!(inbound_number::assign(conn, number, service, now()).unwrap());
     service
 }

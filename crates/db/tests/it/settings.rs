@@ -82,7 +82,7 @@ fn a_service_that_is_put_again_has_its_senders_back() {
     };
     let own = ("PILLARBOX".to_owned(), true, false);
     db::service::put(&mut conn, &service, now()).unwrap();
-    assert_eq!(senders(&mut conn), [own.clone()], "its sender had become a number");
+    assert_eq!(senders(&mut conn), std::slice::from_ref(&own), "its sender had become a number");
     inbound_number::allocate(&mut conn, service.id, None, true, now()).unwrap().unwrap();
     inbound_number::give_up(&mut conn, service.id, false, "Platform", now()).unwrap();
     db::service::put(&mut conn, &service, now()).unwrap();
