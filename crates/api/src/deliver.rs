@@ -24,7 +24,7 @@ use crate::{
 pub(crate) async fn notification(request: HttpRequest, app: Data<App>) -> Result<HttpResponse, PlainError> {
     auth::internal(&app, &request)?;
     let id: NotificationId =
-        request.match_info().get("id").and_then(|id| id.parse().ok()).ok_or(Problem::NoResult)?;
+        request.match_info().get("id").and_then(|id| id.parse().ok()).ok_or(Problem::UnknownUrl)?;
     let (answer, answered) = oneshot::channel();
     let app = app.into_inner();
     // What is claimed must be settled, whether or not the caller waits for it, and whether or not the thread that serves
