@@ -9,7 +9,7 @@ use std::{
     sync::{Mutex, PoisonError},
 };
 
-use actix_web::{HttpRequest, HttpResponse, http::header::ContentType};
+use actix_web::{HttpRequest, HttpResponse, HttpResponseBuilder, http::header::ContentType};
 use db::{
     document::{self, NewDocument},
     idempotency::{self, Idempotency},
@@ -124,18 +124,14 @@ pub(crate) async fn admit(
         forget(app, documents).await;
     }
     match (outcome, answer) {
-        (Outcome::Admitted(_), Some((_, answer))) => Ok(created(answer)),
+        (Outcome::Admitted(_), Some((_, answer))) => Ok(created().body(answer)),
         (Outcome::Admitted(_), None) => Err(Problem::Internal("nothing to answer".into())),
         (Outcome::Exceeded(exceeded), _) => Err(Problem::LimitExceeded(exceeded)),
         (Outcome::KeyReused, _) => Err(Problem::IdempotencyKeyReused),
         (Outcome::Repeated { notification, answer }, _) => {
             let answer = app.keyring.open(notification.0, &answer);
-            let mut answer = created(answer.map_err(|error| Problem::Internal(error.to_string()))?);
-            answer.headers_mut().insert(
-                REPLAYED.0.try_into().map_err(|_| Problem::Internal("a header's name".into()))?,
-                actix_web::http::header::HeaderValue::from_static(REPLAYED.1),
-            );
-            Ok(answer)
+            let answer = answer.map_err(|error| Problem::Internal(error.to_string()))?;
+            Ok(created().insert_header(REPLAYED).body(answer))
         }
     }
 }
@@ -160,8 +156,10 @@ async fn forget(app: &App, documents: Vec<DocumentId>) {
     }
 }
 
-fn created(answer: Vec<u8>) -> HttpResponse {
-    HttpResponse::Created().content_type(ContentType::json()).body(answer)
+fn created() -> HttpResponseBuilder {
+    let mut answer = HttpResponse::Created();
+    answer.content_type(ContentType::json());
+    answer
 }
 
 /// The `Idempotency-Key` of a request that is being worked on.
