@@ -14,6 +14,29 @@ pub(crate) struct Settings {
     pub(crate) database: db::Config,
     pub(crate) sealing: db::sealing::Config,
     pub(crate) providers: Providers,
+    pub(crate) internal: Internal,
+}
+
+/// Who may call the internal API.
+#[derive(Default, Deserialize)]
+#[serde(default)]
+pub(crate) struct Internal {
+    /// `id:secret`, more after commas.
+    clients: String,
+}
+
+impl std::fmt::Debug for Internal {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Internal").finish_non_exhaustive()
+    }
+}
+
+impl Internal {
+    /// The first of a client's secrets, all of which open the door.
+    pub(crate) fn secret_of(&self, client: &str) -> Option<&str> {
+        let mut entries = self.clients.split(',').filter_map(|entry| entry.trim().split_once(':'));
+        entries.find(|(id, _)| *id == client).map(|(_, secret)| secret)
+    }
 }
 
 /// The one thing of that section that concerns whoever makes services.

@@ -5,13 +5,16 @@ use domain::clock::Clock;
 use jsonwebtoken::{Algorithm, EncodingKey, Header};
 use serde::Serialize;
 
-use crate::{error::Error, key_text::ApiKeyText, output::say};
+use crate::{database, error::Error, key_text::ApiKeyText, output::say};
 
-/// Print a token for the public API; good for 30 seconds
+/// Print a token for the public API, or the internal one; good for 30 seconds
 #[derive(Debug, Args)]
 pub(crate) struct Arguments {
     #[command(flatten)]
     key: KeyArgument,
+    /// For the internal API: a client of `internal.clients` in the configuration, such as notify-admin
+    #[arg(long, value_name = "ID")]
+    client: Option<String>,
 }
 
 /// Whose key. Not parsed by clap, which would print it when it is malformed.
@@ -19,7 +22,7 @@ pub(crate) struct Arguments {
 pub(crate) struct KeyArgument {
     /// The API key
     #[arg(long = "key", env = "API_KEY", hide_env_values = true, value_name = "KEY")]
-    text: String,
+    text: Option<String>,
 }
 
 impl std::fmt::Debug for KeyArgument {
@@ -30,12 +33,30 @@ impl std::fmt::Debug for KeyArgument {
 
 impl KeyArgument {
     pub(crate) fn parse(&self) -> Result<ApiKeyText, Error> {
-        ApiKeyText::parse(&self.text).map_err(|error| Error::No(error.to_string()))
+        let text =
+            self.text.as_deref().ok_or_else(|| Error::No("no API key: give --key, or set API_KEY".into()))?;
+        ApiKeyText::parse(text).map_err(|error| Error::No(error.to_string()))
     }
 }
 
 pub(crate) fn run(arguments: &Arguments) -> Result<(), Error> {
-    say(&signed(&arguments.key.parse()?, &Clock::System)?)
+    let token = match &arguments.client {
+        Some(client) => client_token(client)?,
+        None => signed(&arguments.key.parse()?, &Clock::System)?,
+    };
+    say(&token)
+}
+
+fn client_token(client: &str) -> Result<String, Error> {
+    let settings = database::settings()?;
+    let secret = settings.internal.secret_of(client);
+    let secret = secret.ok_or_else(|| Error::No(format!("`internal.clients` has no client {client}")))?;
+    sign(client.to_owned(), secret, &Clock::System)
+}
+
+/// A token of this moment.
+pub(crate) fn signed(key: &ApiKeyText, clock: &Clock) -> Result<String, Error> {
+    sign(key.service.to_string(), &key.secret, clock)
 }
 
 #[derive(Serialize)]
@@ -44,10 +65,9 @@ struct Claims {
     iat: i64,
 }
 
-/// A token of this moment.
-pub(crate) fn signed(key: &ApiKeyText, clock: &Clock) -> Result<String, Error> {
-    let claims = Claims { iss: key.service.to_string(), iat: clock.now().timestamp() };
-    let secret = EncodingKey::from_secret(key.secret.as_bytes());
+fn sign(issuer: String, secret: &str, clock: &Clock) -> Result<String, Error> {
+    let claims = Claims { iss: issuer, iat: clock.now().timestamp() };
+    let secret = EncodingKey::from_secret(secret.as_bytes());
     jsonwebtoken::encode(&Header::new(Algorithm::HS256), &claims, &secret)
         .map_err(|error| Error::No(format!("no token can be made: {error}")))
 }

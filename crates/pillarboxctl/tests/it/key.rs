@@ -77,6 +77,20 @@ fn a_token_is_of_this_moment_and_verifies() {
 }
 
 #[test]
+fn a_token_for_the_internal_api_is_signed_with_the_clients_first_secret() {
+    let ctl = Ctl::new(&[("PILLARBOX__INTERNAL__CLIENTS", "cron:c, notify-admin:new:er, notify-admin:old")]);
+    let token = ctl.ok(&["token", "--client", "notify-admin"]);
+    let mut validation = Validation::new(Algorithm::HS256);
+    validation.set_required_spec_claims::<&str>(&[]);
+    let key = DecodingKey::from_secret(b"new:er");
+    let claims = jsonwebtoken::decode::<Value>(token.trim_end(), &key, &validation).unwrap().claims;
+    assert_eq!(claims["iss"], "notify-admin");
+    let complaint = ctl.fails(1, &["token", "--client", "nobody"]);
+    assert!(complaint.contains("nobody") && !complaint.contains("new:er"), "{complaint}");
+    assert!(ctl.fails(1, &["token"]).contains("API_KEY"));
+}
+
+#[test]
 fn a_malformed_key_is_not_repeated() {
     let ctl = Ctl::new(&[("API_KEY", "name-hunter2")]);
     let complaint = ctl.fails(1, &["token"]);
