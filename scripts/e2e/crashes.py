@@ -290,8 +290,8 @@ def authentication(stack, _):
     stack.start_api()
     service, secret = split_key(stack.env["API_KEY"])
     keyless = str(uuid.uuid4())
-    stack.sql("insert into services (id, name, restricted, email_local_part, created_at)"
-              f" values ('{keyless}', 'Without keys', false, 'without.keys', now())")
+    stack.sql("insert into services (id, name, normalised_name, restricted, email_local_part, created_at)"
+              f" values ('{keyless}', 'Without keys', 'without.keys', false, 'without.keys', now())")
     code, key, complaint = stack.control("key", "create", "--service", service, "--name", "Soon revoked", "--type", "normal")
     require(code == 0, complaint)
     _, revoked = split_key(key)

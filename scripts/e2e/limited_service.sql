@@ -2,8 +2,8 @@
 -- with the platform's own unsubscribe link. Live, so that any recipient will do.
 \set ON_ERROR_STOP on
 BEGIN;
-INSERT INTO services (id, name, restricted, email_local_part, created_at, rate_limit, sms_message_limit)
-VALUES (:'service', 'Limited demo', false, 'limited.demo', now(), 9, 1);
+INSERT INTO services (id, name, normalised_name, restricted, email_local_part, created_at, rate_limit, sms_message_limit)
+VALUES (:'service', 'Limited demo', 'limited.demo', false, 'limited.demo', now(), 9, 1);
 INSERT INTO service_permissions (service_id, permission) VALUES (:'service', 'sms'), (:'service', 'email'), (:'service', 'inbound_sms');
 INSERT INTO inbound_numbers (id, number, provider, service_id, created_at) VALUES (gen_random_uuid(), :'number', 'mmg', :'service', now());
 INSERT INTO templates (id, service_id, channel, name, version, created_at)
