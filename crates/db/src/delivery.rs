@@ -222,10 +222,12 @@ statement! {
         units: Vec<i32> => sql::Array<sql::Integer>,
         ats: Vec<DateTime<Utc>> => sql::Array<sql::Timestamptz>,
     } -> (),
-    // A receipt may have outrun us: its status stays, and only what it could not know is added.
+    // Whoever held the lease before us, or after, may have written the same, or have given up. The first hand-over stays, and
+    // giving up does not stand against it: it had not heard of it.
     "UPDATE notifications n SET
-       status = CASE WHEN n.status::text = ANY(t.from_statuses) THEN t.status::notification_status ELSE n.status END,
-       updated_at = CASE WHEN n.status::text = ANY(t.from_statuses) THEN t.at ELSE n.updated_at END,
+       status = CASE WHEN n.sent_at IS NULL AND n.status::text = ANY(t.from_statuses)
+         THEN t.status::notification_status ELSE n.status END,
+       updated_at = CASE WHEN n.sent_at IS NULL AND n.status::text = ANY(t.from_statuses) THEN t.at ELSE n.updated_at END,
        sent_at = COALESCE(n.sent_at, t.at),
        sent_by = COALESCE(n.sent_by, t.provider::provider),
        provider_reference = COALESCE(n.provider_reference, t.reference),
@@ -384,6 +386,7 @@ fn outcome_word(outcome: &Outcome) -> &'static str {
         Outcome::HandedOver { .. } => "handed-over",
         Outcome::Refused(_) => "refused",
         Outcome::Failed(SendFailure::Transient(_)) => "transient",
+        Outcome::Failed(SendFailure::Unanswered(_)) => "unanswered",
         Outcome::Failed(SendFailure::Throttled { .. }) => "throttled",
         Outcome::Failed(SendFailure::Rejected(_)) => "rejected",
         Outcome::Failed(SendFailure::Misconfigured(_)) => "misconfigured",

@@ -34,6 +34,11 @@ pub async fn send(providers: &Providers, notification: &Notification, limit: Dur
     let mut progress = Progress::default();
     let outcome = caught(in_time(limit, attempt(providers, notification, &mut progress))).await;
     let Progress { provider, billable_units } = progress;
+    let outcome = match (outcome, provider) {
+        // Nobody was asked yet.
+        (Outcome::Failed(SendFailure::Unanswered(why)), None) => Outcome::Failed(SendFailure::Transient(why)),
+        (outcome, _) => outcome,
+    };
     Attempt { provider, took: started.elapsed(), billable_units, outcome }
 }
 
@@ -45,7 +50,7 @@ async fn in_time(
     if limit.is_zero() {
         return Err(SendFailure::Transient("claimed too late to be sent in time".into()));
     }
-    let too_late = |_| Err(SendFailure::Transient(format!("no answer within {} s", limit.as_secs())));
+    let too_late = |_| Err(SendFailure::Unanswered(format!("no answer within {} s", limit.as_secs())));
     tokio::time::timeout(limit, attempt).await.unwrap_or_else(too_late)
 }
 
@@ -55,7 +60,7 @@ async fn caught(attempt: impl Future<Output = Result<Outcome, SendFailure>>) -> 
         Ok(Ok(outcome)) => return outcome,
         Ok(Err(failure)) => failure,
         // What it panicked with may quote personal data.
-        Err(_) => SendFailure::Transient("panicked while sending".into()),
+        Err(_) => SendFailure::Unanswered("panicked while sending".into()),
     };
     Outcome::Failed(failure)
 }
@@ -180,7 +185,7 @@ mod tests {
     fn a_panic_is_a_failure_that_is_retried_and_quotes_nothing() {
         let panics = async { panic!("while rendering for ada@example.com") };
         let outcome = caught(panics).now_or_never();
-        let Some(Outcome::Failed(SendFailure::Transient(text))) = outcome else { panic!("{outcome:?}") };
+        let Some(Outcome::Failed(SendFailure::Unanswered(text))) = outcome else { panic!("{outcome:?}") };
         assert_eq!(text, "panicked while sending");
     }
 }

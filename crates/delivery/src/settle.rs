@@ -49,7 +49,11 @@ fn report(settlements: &[Settlement]) {
             Outcome::Failed(failure @ (SendFailure::Rejected(_) | SendFailure::Misconfigured(_))) => {
                 tracing::error!(%id, provider, %failure, "not sent");
             }
-            Outcome::Failed(failure @ (SendFailure::Transient(_) | SendFailure::Throttled { .. })) => {
+            Outcome::Failed(
+                failure @ (SendFailure::Transient(_)
+                | SendFailure::Unanswered(_)
+                | SendFailure::Throttled { .. }),
+            ) => {
                 transient += 1;
                 tracing::debug!(%id, provider, %failure, "not sent, will be tried again");
                 example.get_or_insert((id, provider, failure));

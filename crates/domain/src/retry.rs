@@ -5,9 +5,13 @@ use std::time::Duration;
 /// Why a send did not succeed, decided in the vendor's own file, and so what is to be done next.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum SendFailure {
-    /// Network, time-out, 5xx, an answer that cannot be read, or anything else that may pass. One step of the ladder.
+    /// The provider did not take it, and may another time: it could not be reached, or said no. One step of the ladder.
     #[error("transient: {0}")]
     Transient(String),
+    /// It may have taken it: it was asked, and no answer came that can be read. One step of the ladder. Only after this is a
+    /// receipt of a provider that we have no yes from to be believed.
+    #[error("unanswered: {0}")]
+    Unanswered(String),
     /// The provider asks for patience. Burns no step.
     #[error("throttled: {reason}")]
     Throttled { reason: String, after: Option<Duration> },
@@ -66,7 +70,7 @@ impl RetryPolicy {
             SendFailure::Throttled { after, .. } => {
                 Next::Retry { after: after.unwrap_or(THROTTLED).min(LONGEST_PATIENCE), failures }
             }
-            SendFailure::Transient(_) | SendFailure::Misconfigured(_) => {
+            SendFailure::Transient(_) | SendFailure::Unanswered(_) | SendFailure::Misconfigured(_) => {
                 match self.ladder.get(usize::from(failures)) {
                     Some(&after) => Next::Retry { after, failures: failures + 1 },
                     None => Next::GiveUp,

@@ -5,7 +5,8 @@
 //!  created ─────────────────────► sending ───────────► delivered | temporary- | permanent- | technical-failure
 //!     │  │                          │  ▲  └─► pending ─┘
 //!     │  └─► sent (international) ──┼──┘ receipt, where the country gives one
-//!     └────── gave up ──────────────┴────► technical-failure          timed out ──► temporary-failure
+//!     └────── gave up ─► technical-failure (─► sending, when a hand-over is heard of after all)
+//!                                                       created, sending, pending ── timed out ──► temporary-failure
 //! ```
 //!
 //! Every UPDATE of a status is guarded by [`Trigger::from`]: a change that is not listed there does not happen and is
@@ -139,11 +140,12 @@ impl Status {
 /// What makes a status change.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Trigger {
-    /// The provider said yes.
+    /// The provider said yes, or spoke of it in a receipt. Our own giving up was an opinion; this is a fact, and may come
+    /// later. Never a second time: only while nobody is known to have it (`sent_at` is empty).
     HandedOver,
-    /// A receipt for a text (found by our id, so it may outrun our own settle).
+    /// A receipt for a text.
     SmsReceipt,
-    /// A receipt for an e-mail (found by the provider's reference).
+    /// A receipt for an e-mail.
     EmailReceipt,
     /// Retries used up, a refusal, or an inactive service.
     GaveUp,
@@ -158,10 +160,11 @@ impl Trigger {
     /// THE transition table: the statuses that this trigger may change.
     #[must_use]
     pub const fn from(self) -> &'static [Status] {
-        use Status::{Created, Pending, Sending, Sent};
+        use Status::{Created, Pending, Sending, Sent, TechnicalFailure};
         match self {
-            Self::HandedOver => &[Created],
-            Self::SmsReceipt | Self::GaveUp => &[Created, Sending, Pending, Sent],
+            Self::HandedOver => &[Created, TechnicalFailure],
+            Self::SmsReceipt => &[Created, Sending, Pending, Sent],
+            Self::GaveUp => &[Created],
             Self::EmailReceipt => &[Sending, Pending],
             Self::TimedOut => &[Created, Sending, Pending],
         }
@@ -197,10 +200,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn nothing_leaves_a_final_status_but_sent() {
+    fn nothing_leaves_a_final_status_but_sent_and_giving_up() {
         for trigger in Trigger::ALL {
             for from in trigger.from() {
-                assert!(!from.is_completed() || *from == Status::Sent, "{trigger:?} from {from}");
+                let given_up = trigger == Trigger::HandedOver && *from == Status::TechnicalFailure;
+                assert!(!from.is_completed() || *from == Status::Sent || given_up, "{trigger:?} from {from}");
                 assert!(!trigger.to().contains(&Status::Created), "{trigger:?}");
             }
         }

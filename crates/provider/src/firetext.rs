@@ -82,7 +82,7 @@ impl Firetext {
         match code? {
             Some(0.0) => Ok(Accepted { reference: None }),
             Some(code) => Err(SendFailure::Transient(format!("Firetext code {code}"))),
-            None => Err(SendFailure::Transient("Firetext gave no code".into())),
+            None => Err(SendFailure::Unanswered("Firetext gave no code".into())),
         }
     }
 }

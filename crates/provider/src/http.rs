@@ -93,12 +93,13 @@ impl HttpClient {
             });
             match response.await {
                 Ok(response) => Ok(self.read(response).await),
-                Err(e) => Err(SendFailure::Transient(chain(&e))),
+                Err(e) if e.is_connect() => Err(SendFailure::Transient(chain(&e))),
+                Err(e) => Err(SendFailure::Unanswered(chain(&e))),
             }
         };
         match tokio::time::timeout(self.timeout, call).await {
             Ok(answer) => answer,
-            Err(_) => Err(SendFailure::Transient(format!("no answer within {:?}", self.timeout))),
+            Err(_) => Err(SendFailure::Unanswered(format!("no answer within {:?}", self.timeout))),
         }
     }
 
@@ -140,14 +141,16 @@ impl Answer {
             StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE if self.retry_after.is_some() => {
                 SendFailure::Throttled { reason, after: self.retry_after }
             }
+            // A gateway's word: what stands behind it was asked, and may have taken it.
+            StatusCode::BAD_GATEWAY | StatusCode::GATEWAY_TIMEOUT => SendFailure::Unanswered(reason),
             _ => SendFailure::Transient(reason),
         }
     }
 
     /// The body as JSON.
     pub(crate) fn json(&self) -> Result<serde_json::Value, SendFailure> {
-        let body = self.body.as_ref().map_err(|e| SendFailure::Transient(format!("broken answer: {e}")))?;
-        serde_json::from_slice(body).map_err(|_| SendFailure::Transient("Invalid response JSON".into()))
+        let body = self.body.as_ref().map_err(|e| SendFailure::Unanswered(format!("broken answer: {e}")))?;
+        serde_json::from_slice(body).map_err(|_| SendFailure::Unanswered("Invalid response JSON".into()))
     }
 }
 
@@ -232,8 +235,11 @@ mod tests {
                 .failure(Some("206"))
         };
         let reason = |status: u16| format!("HTTP {status}, error 206");
-        for status in [301, 400, 404, 429, 500, 502, 503] {
+        for status in [301, 400, 404, 429, 500, 503] {
             assert_eq!(failure(status, None), SendFailure::Transient(reason(status)));
+        }
+        for status in [502, 504] {
+            assert_eq!(failure(status, Some(9)), SendFailure::Unanswered(reason(status)));
         }
         for status in [401, 403] {
             assert_eq!(failure(status, Some(9)), SendFailure::Misconfigured(reason(status)));

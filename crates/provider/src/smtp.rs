@@ -102,6 +102,8 @@ pub(crate) fn failure(stage: Stage, error: &Error) -> SendFailure {
         SendFailure::Misconfigured(reason)
     } else if error.is_permanent() && matches!(stage, Stage::Recipient | Stage::Content) {
         SendFailure::Rejected(reason)
+    } else if stage == Stage::Content && error.status().is_none() {
+        SendFailure::Unanswered(reason)
     } else {
         SendFailure::Transient(reason)
     }

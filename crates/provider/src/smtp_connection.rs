@@ -173,7 +173,7 @@ impl Pool {
         let _slot = slot.expect("the semaphore is never closed");
         match timeout(self.timeout, self.send_now(mail)).await {
             Ok(result) => result,
-            Err(_) => Err(SendFailure::Transient(format!("SMTP: not done within {:?}", self.timeout))),
+            Err(_) => Err(SendFailure::Unanswered(format!("SMTP: not done within {:?}", self.timeout))),
         }
     }
 

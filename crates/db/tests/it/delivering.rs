@@ -241,6 +241,40 @@ fn a_yes_that_is_written_down_late_is_not_sent_again() {
     bench.balanced();
 }
 
+/// Of two holders one gives up and the other one has the provider's yes: whoever writes last, it was handed over.
+#[test]
+fn giving_up_never_stands_against_a_hand_over() {
+    let yes = || handed_over(Status::Sending);
+    let rejected = || Outcome::Failed(SendFailure::Rejected("550".into()));
+    for channel in [Channel::Sms, Channel::Email] {
+        for yes_first in [true, false] {
+            let mut bench = Bench::new();
+            let id = bench.accept(channel);
+            let late = bench.claim(id).unwrap();
+            bench.clock.advance(TimeDelta::seconds(60));
+            assert!(bench.take_over(id));
+            bench.clock.advance(TimeDelta::seconds(20));
+            let current = bench.claim(id).unwrap();
+            // What came late is a yes, and the one who holds it now gives up.
+            if yes_first {
+                bench.settle(late, yes());
+                bench.settle(current, rejected());
+            } else {
+                bench.settle(current, rejected());
+                bench.settle(late, yes());
+            }
+            let row = db::notification::find(&mut bench.conn, id).unwrap().unwrap();
+            assert_eq!(
+                (row.status, row.sent_at.is_some()),
+                (Status::Sending, true),
+                "{channel}, {yes_first}"
+            );
+            assert!(db::due::find(&mut bench.conn, id.0).unwrap().is_none());
+            bench.balanced();
+        }
+    }
+}
+
 #[test]
 fn unknown_ids_are_told_from_finished_and_busy_ones() {
     let mut bench = Bench::new();

@@ -132,7 +132,7 @@ async fn what_failed_still_says_who_and_how_much() {
     let (simulator, providers) = world(|config| config.firetext.key = "".into()).await;
     simulator.behave_all(|provider| provider.outage = true);
     let attempt = send(&providers, &text()).await;
-    assert!(matches!(failure(&attempt), SendFailure::Transient(_)), "{attempt:?}");
+    assert!(matches!(failure(&attempt), SendFailure::Unanswered(_)), "{attempt:?}");
     assert_eq!((attempt.provider, attempt.billable_units), (Some(ProviderId::Mmg), 1));
     let attempt = send(&providers, &email()).await;
     assert!(matches!(failure(&attempt), SendFailure::Transient(_)), "{attempt:?}");
@@ -144,7 +144,7 @@ async fn an_attempt_that_takes_too_long_is_a_failure_that_still_says_who_and_how
     let (simulator, providers) = world(|config| config.firetext.key = "".into()).await;
     simulator.behave_all(|provider| provider.latency_ms = 60_000);
     let attempt = delivery::send(&providers, &text(), Duration::from_millis(100)).await;
-    assert_eq!(failure(&attempt), &SendFailure::Transient("no answer within 0 s".into()));
+    assert_eq!(failure(&attempt), &SendFailure::Unanswered("no answer within 0 s".into()));
     assert_eq!((attempt.provider, attempt.billable_units), (Some(ProviderId::Mmg), 1));
 }
 

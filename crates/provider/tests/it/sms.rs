@@ -125,6 +125,11 @@ fn transient(text: &str) -> SendFailure {
     SendFailure::Transient(text.into())
 }
 
+/// It may have taken the text.
+fn unanswered(text: &str) -> SendFailure {
+    SendFailure::Unanswered(text.into())
+}
+
 #[tokio::test]
 async fn every_bad_answer_of_mmg_says_what_is_next() {
     let throttled = |status: u16, seconds| SendFailure::Throttled {
@@ -133,8 +138,8 @@ async fn every_bad_answer_of_mmg_says_what_is_next() {
     };
     let date = "date: Mon, 02 Mar 2026 10:00:00 GMT\r\nretry-after: Mon, 02 Mar 2026 10:02:00 GMT\r\n";
     for (status, headers, body, expected) in [
-        ("200 OK", "", "<html>", transient("Invalid response JSON")),
-        ("200 OK", "", "", transient("Invalid response JSON")),
+        ("200 OK", "", "<html>", unanswered("Invalid response JSON")),
+        ("200 OK", "", "", unanswered("Invalid response JSON")),
         (
             "400 Bad Request",
             "",
@@ -166,12 +171,12 @@ async fn every_bad_answer_of_mmg_says_what_is_next() {
 async fn every_bad_answer_of_firetext_says_what_is_next() {
     for (status, body, expected) in [
         ("200 OK", r#"{"code":1,"description":"Authentication error"}"#, transient("Firetext code 1")),
-        ("200 OK", r#"{"code":"0"}"#, transient("Firetext gave no code")),
-        ("200 OK", "{}", transient("Firetext gave no code")),
-        ("200 OK", "[]", transient("Firetext gave no code")),
-        ("200 OK", "OK", transient("Invalid response JSON")),
+        ("200 OK", r#"{"code":"0"}"#, unanswered("Firetext gave no code")),
+        ("200 OK", "{}", unanswered("Firetext gave no code")),
+        ("200 OK", "[]", unanswered("Firetext gave no code")),
+        ("200 OK", "OK", unanswered("Invalid response JSON")),
         ("500 Internal Server Error", FIRETEXT_OK, transient("HTTP 500, error 0")),
-        ("502 Bad Gateway", "", transient("HTTP 502")),
+        ("502 Bad Gateway", "", unanswered("HTTP 502")),
     ] {
         let server = HttpServer::start(move |_| answer(status, "", body));
         assert_eq!(failure(&firetext(&server.url())).await, expected, "{status} {body}");
@@ -184,7 +189,7 @@ async fn a_call_that_may_have_arrived_is_never_made_twice() {
     let garbage = b"220 relay.example ESMTP\r\n".to_vec();
     for act in [Act::WriteAndClose(vec![]), Act::WriteAndClose(cut), Act::WriteAndClose(garbage)] {
         let server = HttpServer::start(move |_| act.clone());
-        assert!(matches!(failure(&mmg(&server.url())).await, SendFailure::Transient(_)));
+        assert!(matches!(failure(&mmg(&server.url())).await, SendFailure::Unanswered(_)));
         assert_eq!(server.seen().len(), 1);
     }
     // A kept connection that breaks during the second call.
@@ -193,7 +198,7 @@ async fn a_call_that_may_have_arrived_is_never_made_twice() {
     let providers = providers(&mmg(&server.url()));
     let provider = providers.choose_sms(false).unwrap();
     assert_eq!(provider.send(&text()).await, TAKEN);
-    assert!(matches!(provider.send(&text()).await, Err(SendFailure::Transient(_))));
+    assert!(matches!(provider.send(&text()).await, Err(SendFailure::Unanswered(_))));
     assert_eq!(server.seen().len(), 2);
 }
 
@@ -204,7 +209,7 @@ async fn silence_ends_in_a_time_out() {
         let server = HttpServer::start(move |_| act.clone());
         let mut config = mmg(&server.url());
         config.http.timeout = Duration::from_millis(200);
-        assert_eq!(failure(&config).await, transient("no answer within 200ms"));
+        assert_eq!(failure(&config).await, unanswered("no answer within 200ms"));
         assert_eq!(server.seen().len(), 1);
     }
 }
@@ -226,7 +231,10 @@ async fn a_huge_answer_is_not_read_to_its_end() {
     let body = huge.clone();
     let server = HttpServer::start(move |_| answer("200 OK", "", &body));
     let failed = failure(&mmg(&server.url())).await;
-    assert!(matches!(&failed, SendFailure::Transient(text) if text.starts_with("broken answer")), "{failed}");
+    assert!(
+        matches!(&failed, SendFailure::Unanswered(text) if text.starts_with("broken answer")),
+        "{failed}"
+    );
     let server = HttpServer::start(move |_| answer("429 Slow down", "retry-after: 9\r\n", &huge));
     assert!(matches!(failure(&mmg(&server.url())).await, SendFailure::Throttled { .. }));
 }

@@ -111,11 +111,14 @@ async fn a_relay_that_goes_away_or_falls_silent_is_transient() {
     for at in ["GREETING", "EHLO", "MAIL", "RCPT", "DATA", "."] {
         let server = relay(at, Answer::Close);
         let failure = send(&server.url()).await.unwrap_err();
-        assert!(matches!(failure, SendFailure::Transient(_)), "{at}: {failure}");
+        let may_have_it = matches!(failure, SendFailure::Unanswered(_));
+        assert!(may_have_it || matches!(failure, SendFailure::Transient(_)), "{at}: {failure}");
+        assert!(may_have_it || at != ".", "{failure}");
+        assert!(!may_have_it || ["DATA", "."].contains(&at), "{at}: {failure}");
         let server = relay(at, Answer::Hang);
         let providers = providers(&server.url(), Duration::from_millis(200));
         let failure = providers.choose_email().unwrap().send(&mail()).await.unwrap_err();
-        assert_eq!(failure, SendFailure::Transient("SMTP: not done within 200ms".into()), "{at}");
+        assert_eq!(failure, SendFailure::Unanswered("SMTP: not done within 200ms".into()), "{at}");
     }
     let free = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     let failure = send(&format!("smtp://{free}")).await.unwrap_err();
@@ -131,7 +134,7 @@ async fn a_connection_that_was_left_in_the_middle_is_not_used_again() {
         });
         let providers = providers(&server.url(), Duration::from_millis(500));
         let provider = providers.choose_email().unwrap();
-        assert!(matches!(provider.send(&mail()).await, Err(SendFailure::Transient(_))), "{at}");
+        assert!(matches!(provider.send(&mail()).await, Err(SendFailure::Unanswered(_))), "{at}");
         provider.send(&mail()).await.unwrap();
         let second: Vec<_> = server.seen().into_iter().filter(|(connection, _)| *connection == 1).collect();
         assert_eq!(second.len(), 5, "{at}: a whole dialogue of its own: {second:?}");
