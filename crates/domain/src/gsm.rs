@@ -1,9 +1,7 @@
-//! What a text message can be written in: the GSM alphabet, its extension, and the letters of Welsh, for which a message
-//! is sent as UCS-2 instead. Everything else is downgraded.
+//! What a text message is written in: the GSM alphabet and its extension, where they have all that it says, or else UCS-2, which
+//! has every character. A few typographic characters are replaced, so that they alone make no text dearer.
 
-use unicode_normalization::char::{compose, decompose_canonical};
-
-use crate::whitespace::{NON_BREAKING, ZERO_WIDTH};
+use crate::whitespace::{NON_BREAKING, ZERO_WIDTH_IN_TEXT};
 
 /// In the basic alphabet of GSM 03.38: one septet each.
 #[must_use]
@@ -42,131 +40,74 @@ pub fn is_extended(c: char) -> bool {
     matches!(c, '^' | '{' | '}' | '\\' | '[' | '~' | ']' | '|' | '€')
 }
 
-/// A letter of Welsh outside GSM: one of them, and the whole message is sent as UCS-2.
+/// The alphabet that a text is sent in as a whole: one character that has no place in the alphabet of GSM, and all of it is
+/// UCS-2.
 #[must_use]
-pub fn is_welsh(c: char) -> bool {
-    matches!(
-        c,
-        'À' | 'Á'
-            | 'Â'
-            | 'È'
-            | 'Ê'
-            | 'Ë'
-            | 'Ì'
-            | 'Í'
-            | 'Î'
-            | 'Ï'
-            | 'Ò'
-            | 'Ó'
-            | 'Ô'
-            | 'Ù'
-            | 'Ú'
-            | 'Û'
-            | 'Ý'
-    ) || matches!(c, 'á' | 'â' | 'ê' | 'ë' | 'í' | 'î' | 'ï' | 'ó' | 'ô' | 'ú' | 'û' | 'ý' | 'ÿ')
-        || matches!(c, 'Ŵ' | 'ŵ' | 'Ŷ' | 'ŷ' | 'Ÿ' | 'Ẁ' | 'ẁ' | 'Ẃ' | 'ẃ' | 'Ẅ' | 'ẅ' | 'Ỳ' | 'ỳ')
+pub fn is_gsm(c: char) -> bool {
+    is_basic(c) || is_extended(c)
 }
 
-fn is_kept(c: char) -> bool {
-    is_basic(c) || is_extended(c) || is_welsh(c)
-}
-
-/// What becomes of a character.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Downgrade {
-    Kept,
-    Replaced(&'static str),
-    /// By the letter without its accent.
-    Bare(char),
-    /// Sent as `?`.
-    Unsupported,
-}
-
+/// What a text says instead of a character that would make it dearer and looks the same without; `None` for all others, which
+/// are sent as they are.
 #[must_use]
-pub fn downgrade(c: char) -> Downgrade {
-    if is_kept(c) {
-        return Downgrade::Kept;
-    }
-    if let Some(bare) = decomposition_start(c) {
-        return if is_kept(bare) { Downgrade::Bare(bare) } else { Downgrade::Unsupported };
-    }
+pub fn replacement(c: char) -> Option<&'static str> {
     match c {
-        '‑' | '–' | '—' | '−' => Downgrade::Replaced("-"),
-        '…' => Downgrade::Replaced("..."),
-        '‘' | '’' | '‚' => Downgrade::Replaced("'"),
-        '“' | '”' | '„' => Downgrade::Replaced("\""),
-        'Ł' => Downgrade::Bare('L'),
-        'ł' => Downgrade::Bare('l'),
-        '\t' => Downgrade::Replaced(" "),
-        c if NON_BREAKING.contains(&c) => Downgrade::Replaced(" "),
-        c if ZERO_WIDTH.contains(&c) => Downgrade::Replaced(""),
-        _ => Downgrade::Unsupported,
+        '\u{2011}' | '–' | '—' | '−' => Some("-"),
+        '…' => Some("..."),
+        '‘' | '’' | '‚' => Some("'"),
+        '“' | '”' | '„' => Some("\""),
+        '\t' => Some(" "),
+        c if NON_BREAKING.contains(&c) => Some(" "),
+        c if ZERO_WIDTH_IN_TEXT.contains(&c) => Some(""),
+        _ => None,
     }
 }
 
-/// Adds what `c` is sent as.
-pub(crate) fn push_downgraded(out: &mut String, c: char) {
-    match downgrade(c) {
-        Downgrade::Kept => out.push(c),
-        Downgrade::Replaced(text) => out.push_str(text),
-        Downgrade::Bare(bare) => out.push(bare),
-        Downgrade::Unsupported => out.push('?'),
-    }
-}
-
-/// UTF-16 units of the text once downgraded.
-pub(crate) fn downgraded_length(text: &str) -> usize {
+/// The text as it is sent.
+#[must_use]
+pub fn replaced(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
-    text.chars().for_each(|c| push_downgraded(&mut out, c));
-    out.encode_utf16().count()
-}
-
-/// The first character of the canonical mapping in Unicode's character database, which goes one step only: `ǘ` is `ü` and
-/// an accent there. Normalisation goes all the way, so the way back is composed up to the last step.
-fn decomposition_start(c: char) -> Option<char> {
-    // Hangul syllables are decomposed by arithmetic, not by the database.
-    if c.is_ascii() || ('\u{ac00}'..='\u{d7a3}').contains(&c) {
-        return None;
+    for c in text.chars() {
+        match replacement(c) {
+            Some(instead) => out.push_str(instead),
+            None => out.push(c),
+        }
     }
-    let mut whole = Vec::with_capacity(4);
-    decompose_canonical(c, |part| whole.push(part));
-    let (last, before) = match whole.as_slice() {
-        [same] if *same == c => return None,
-        [other] => return Some(*other),
-        [before @ .., last] => (*last, before),
-        [] => return None,
-    };
-    let (first, rest) = before.split_first()?;
-    let start = rest.iter().try_fold(*first, |composed, part| compose(composed, *part)).unwrap_or(*first);
-    match compose(start, last) {
-        // Mapped to one other character as a whole, as the Ångström sign is to the letter.
-        Some(composed) if composed != c => Some(composed),
-        _ => Some(start),
-    }
+    out
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn sent(text: &str) -> String {
-        let mut out = String::new();
-        text.chars().for_each(|c| push_downgraded(&mut out, c));
-        out
-    }
-
     #[test]
     fn alphabets_have_the_size_that_the_standard_says() {
         let count =
             |is: fn(char) -> bool| (0..=0x0010_ffff).filter_map(char::from_u32).filter(|c| is(*c)).count();
         // 03.38 has 128 places, one of which is the escape to the extension, and the extension's form feed is not used.
-        assert_eq!((count(is_basic), count(is_extended), count(is_welsh)), (128, 9, 43));
+        assert_eq!((count(is_basic), count(is_extended)), (128, 9));
     }
 
     #[test]
-    fn letters_lose_accents_one_step_at_a_time() {
-        assert_eq!(sent("çõ ǘ ấ ậ Å Ω ≠ ď"), "co ü â ? Å Ω = d");
-        assert_eq!(sent("“a” ‘b’ – — … ł\u{200b}\t|"), "\"a\" 'b' - - ... l |");
-        assert_eq!(sent("½ ™ ‐ Ж 가 😀 `"), "? ? ? ? ? ? ?");
+    fn only_what_looks_the_same_is_replaced() {
+        assert_eq!(
+            replaced("“a” ‘b’ „c‚ – — − \u{2011} … \u{200b}\t|\u{a0}"),
+            "\"a\" 'b' \"c' - - - - ...  | "
+        );
+        // Accents, composed or not; other alphabets; a family held together by joiners; controls.
+        for kept in [
+            "çõ ǘ ấ Ł ŵ e\u{301}",
+            "½ ™ \u{2010} « » Ж 가 `",
+            "👨\u{200d}👩\u{200d}👧 ❤\u{fe0f}",
+            "\u{1}\u{ad}\u{202e}\u{fdd0}",
+        ] {
+            assert_eq!(replaced(kept), kept);
+        }
+    }
+
+    #[test]
+    fn what_is_put_in_has_a_place_in_gsm() {
+        let instead = (0..=0x0010_ffff).filter_map(char::from_u32).filter_map(replacement);
+        assert!(instead.flat_map(str::chars).all(is_basic));
     }
 }

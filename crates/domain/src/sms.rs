@@ -1,16 +1,17 @@
 //! Text messages: from template to what is sent and what it is charged as.
 //!
-//! The order of the steps is GOV.UK Notify's: fill, prefix, white space, downgrade.
+//! The order of the steps is GOV.UK Notify's: fill, prefix, white space, typographic characters.
 
+use std::collections::HashSet;
 use std::sync::LazyLock;
 
 use regex::Regex;
 
-use crate::gsm::{self, Downgrade, downgrade, downgraded_length, push_downgraded};
+use crate::gsm;
 use crate::template::{Lists, Missing, Personalisation, Template};
 use crate::whitespace::{self, is_space};
 
-/// The longest text, in UTF-16 units after downgrade, prefix excluded.
+/// The longest text, in UTF-16 units, prefix excluded.
 pub const CHARACTER_LIMIT: usize = 918;
 
 /// How much fits into one message, and into each of several.
@@ -23,8 +24,8 @@ struct Sizes {
     joined: usize,
 }
 
-/// Stands for a placeholder while white space is cleaned, when no values are given at all. A noncharacter, so that nobody
-/// means it.
+/// Stands for a placeholder while white space is cleaned, when no values are given at all. Looked for only in a template that
+/// has placeholders, which is never sent without values.
 const STAND_IN: char = '\u{fdd0}';
 const STAND_IN_TEXT: &str = "\u{fdd0}";
 
@@ -51,15 +52,15 @@ pub struct Sms {
     /// UTF-16 units of `text`.
     length: usize,
     length_without_prefix: usize,
-    /// Characters that take two places in GSM, before downgrade.
+    /// Characters that take two places in GSM.
     extended: usize,
-    /// Before downgrade, in order of first use.
+    /// In order of first use.
     ucs2_characters: Vec<char>,
     is_written: bool,
 }
 
 impl Sms {
-    /// Fills the template, puts `prefix` (a service's name) in front, cleans white space, downgrades to GSM.
+    /// Fills the template, puts `prefix` (a service's name) in front, cleans white space, replaces typographic characters.
     #[must_use]
     pub fn render(content: &str, values: &Personalisation, prefix: Option<&str>) -> Self {
         Self::from_template(&Template::parse(content), values, prefix)
@@ -69,36 +70,29 @@ impl Sms {
     #[must_use]
     pub fn from_template(template: &Template, values: &Personalisation, prefix: Option<&str>) -> Self {
         let prefix = prefix.filter(|prefix| !prefix.is_empty());
-        let missing =
-            if values.as_map().is_empty() { Missing::StandIn(STAND_IN_TEXT) } else { Missing::AsTyped };
+        let shows_template = values.as_map().is_empty() && !template.placeholders.is_empty();
+        let missing = if shows_template { Missing::StandIn(STAND_IN_TEXT) } else { Missing::AsTyped };
         let filling = template.filling(values, Lists::Sentence, missing);
         if filling.size() > WRITING_LIMIT {
             return Self::unwritten(filling.size());
         }
         let filled = filling.text();
-        let written = cleaned(&match prefix {
+        let mut text = gsm::replaced(&cleaned(&match prefix {
             Some(prefix) => format!("{}: {filled}", prefix.trim_matches(is_space)),
             None => filled,
-        });
-        let mut text = String::with_capacity(written.len());
-        let mut extended = 0;
-        let mut ucs2_characters = Vec::new();
-        for c in written.chars().filter(|c| *c != STAND_IN) {
-            extended += usize::from(gsm::is_extended(c));
-            if gsm::is_welsh(c) && !ucs2_characters.contains(&c) {
-                ucs2_characters.push(c);
-            }
-            push_downgraded(&mut text, c);
+        }));
+        if shows_template {
+            text.retain(|c| c != STAND_IN);
         }
-        let length = text.encode_utf16().count();
         // The prefix counts as it was given, with its colon and space, whatever cleaning left of them.
-        let prefix_length = prefix.map_or(0, |prefix| downgraded_length(prefix) + 2);
+        let prefix_length = prefix.map_or(0, |prefix| units(&gsm::replaced(prefix)) + 2);
+        let length = units(&text);
         Self {
-            text,
             length,
             length_without_prefix: length.saturating_sub(prefix_length),
-            extended,
-            ucs2_characters,
+            extended: text.chars().filter(|c| gsm::is_extended(*c)).count(),
+            ucs2_characters: distinct(text.chars().filter(|c| !gsm::is_gsm(*c))),
+            text,
             is_written: true,
         }
     }
@@ -201,14 +195,15 @@ impl std::fmt::Debug for Sms {
     }
 }
 
-/// The characters of a template that would be sent as `?`, each once, sorted.
-#[must_use]
-pub fn unsupported_characters(content: &str) -> Vec<char> {
-    let mut unsupported: Vec<char> =
-        content.chars().filter(|c| downgrade(*c) == Downgrade::Unsupported).collect();
-    unsupported.sort_unstable();
-    unsupported.dedup();
-    unsupported
+/// UTF-16 units.
+fn units(text: &str) -> usize {
+    text.chars().map(char::len_utf16).sum()
+}
+
+/// Each once, in order of first use.
+fn distinct(characters: impl Iterator<Item = char>) -> Vec<char> {
+    let mut seen = HashSet::new();
+    characters.filter(|c| seen.insert(*c)).collect()
 }
 
 /// Single spaces, none before a comma or full stop, at most one empty line in a row, none at the ends.
@@ -250,6 +245,27 @@ mod tests {
         let sms = Sms::render("b", &Personalisation::default(), Some(" Svc "));
         assert_eq!((sms.text(), sms.length(), sms.is_empty()), ("Svc: b", 6, true));
         assert_eq!(Sms::render("bb", &Personalisation::default(), Some("Svc")).length_without_prefix(), 2);
+    }
+
+    #[test]
+    fn any_character_is_sent_and_counted_in_utf_16() {
+        for (content, length, fragments) in [
+            ("ж".repeat(70), 70, 1),
+            ("ж".repeat(71), 71, 2),
+            ("😀".repeat(35), 70, 1),
+            ("😀".repeat(36), 72, 2),
+            (format!("{}ж", "€".repeat(69)), 70, 1),
+            (format!("{}ж", "€".repeat(70)), 71, 2),
+            (format!("{}–", "a".repeat(159)), 160, 1),
+            (format!("{}ж", "a".repeat(159)), 160, 3),
+            ("ж".repeat(918), 918, 14),
+            // Characters that no text holds while a template is shown without values.
+            ("\u{fdd0}\u{fdd0}".to_owned(), 2, 1),
+        ] {
+            let sms = Sms::render(&content, &Personalisation::default(), None);
+            assert_eq!((sms.length(), sms.fragments()), (length, fragments), "{content}");
+            assert_eq!(sms.text(), content.replace('–', "-"));
+        }
     }
 
     #[test]

@@ -1,8 +1,12 @@
 //! White space as GOV.UK Notify means it, which is how Python means it: what is a space, what is a line, what is invisible.
 
-/// Takes no room on the screen; removed wherever people type.
+/// Takes no room on the screen; removed from numbers, addresses and the items of a list.
 pub const ZERO_WIDTH: [char; 8] =
     ['\u{180e}', '\u{200b}', '\u{200c}', '\u{200d}', '\u{2060}', '\u{feff}', '\u{2028}', '\u{2029}'];
+
+/// The same without U+200D, which makes one picture of several: removed where people read.
+pub const ZERO_WIDTH_IN_TEXT: [char; 7] =
+    ['\u{180e}', '\u{200b}', '\u{200c}', '\u{2060}', '\u{feff}', '\u{2028}', '\u{2029}'];
 
 /// Looks like a space, but joins the words around it.
 pub const NON_BREAKING: [char; 2] = ['\u{a0}', '\u{202f}'];
@@ -32,7 +36,7 @@ pub fn without_invisible(text: &str) -> String {
 pub fn normalised(line: &str) -> String {
     let mut out = String::with_capacity(line.len());
     let mut space_due = false;
-    for c in line.chars().filter(|c| !ZERO_WIDTH.contains(c)) {
+    for c in line.chars().filter(|c| !ZERO_WIDTH_IN_TEXT.contains(c)) {
         if is_space(c) {
             space_due = !out.is_empty();
         } else {
@@ -73,6 +77,7 @@ mod tests {
     #[test]
     fn runs_of_white_space_become_one_space_and_ends_are_trimmed() {
         assert_eq!(normalised(" \u{a0}a \t\u{200b} b\u{202f}c\u{1f}"), "a b c");
+        assert_eq!(normalised(" 👩\u{200d}👧 "), "👩\u{200d}👧");
     }
 
     #[test]

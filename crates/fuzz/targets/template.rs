@@ -5,7 +5,7 @@
 
 use domain::{
     email,
-    gsm::{Downgrade, downgrade},
+    gsm,
     sms::Sms,
     template::{Lists, Missing, Personalisation, Template},
 };
@@ -29,7 +29,8 @@ fuzz_target!(|input: &str| {
     }
     for values in [&values, &Personalisation::default()] {
         let sms = Sms::render(&content, values, Some("Service"));
-        assert!(sms.text().chars().all(|c| downgrade(c) == Downgrade::Kept));
+        assert_eq!(gsm::replaced(sms.text()), sms.text());
+        assert_eq!(sms.length(), sms.text().encode_utf16().count());
         assert!(sms.length_without_prefix() <= sms.length() && sms.fragments() >= 1);
 
         let filled = email::fill(&subject, &content, values);

@@ -12,4 +12,4 @@ pub(crate) const KNOWN_DIFFERENCES: &[(&str, &str, &str)] = &[
 const ENTITY_MARK: &str =
     "upstream marks entities with three emoji while it escapes; typed, they are emoji to us";
 const VALUE_MARK: &str =
-    "upstream marks placeholders with emoji when there are no values; typed, they are `?` to us";
+    "upstream marks placeholders with emoji when there are no values; typed, they are sent";

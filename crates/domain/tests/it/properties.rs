@@ -1,7 +1,7 @@
 //! What holds for any input: nothing panics, and what was let in stays the same when it comes again.
 
 use domain::email_address::EmailAddress;
-use domain::gsm::{Downgrade, downgrade};
+use domain::gsm;
 use domain::phone::{PhoneNumber, SmsPermissions};
 use domain::sms::Sms;
 use domain::template::{Lists, Missing, Personalisation, Template};
@@ -69,11 +69,13 @@ proptest! {
     }
 
     #[test]
-    fn a_text_message_holds_only_what_can_be_sent(
+    fn a_text_message_says_what_was_typed_in_as_few_places_as_it_can(
         text in template_text(), values in personalisation(), prefix in prop::option::of(template_text()),
     ) {
         let sms = Sms::render(&text, &values, prefix.as_deref());
-        prop_assert!(sms.text().chars().all(|c| downgrade(c) == Downgrade::Kept));
+        prop_assert_eq!(gsm::replaced(sms.text()), sms.text());
+        prop_assert_eq!(sms.ucs2_characters().is_empty(), sms.text().chars().all(gsm::is_gsm));
+        prop_assert_eq!(sms.length(), sms.text().encode_utf16().count());
         prop_assert!(sms.length_without_prefix() <= sms.length());
         prop_assert!(sms.fragments() >= 1 && sms.places_in_last_fragment() <= 160);
     }

@@ -2,7 +2,7 @@
 
 use domain::email_address::EmailAddress;
 use domain::phone::{PhoneError, PhoneNumber, SmsPermissions};
-use domain::sms::{CHARACTER_LIMIT, Sms, unsupported_characters};
+use domain::sms::{CHARACTER_LIMIT, Sms};
 use domain::template::{Lists, Missing, Template};
 use serde_json::{Value, json};
 
@@ -125,7 +125,6 @@ fn sms() {
             "characters_above_previous_fragment_boundary": sms.places_in_last_fragment(),
             "characters_above_limit": sms.length_without_prefix().saturating_sub(CHARACTER_LIMIT),
             "ucs2_characters": sms.ucs2_characters(),
-            "unsupported_characters_in_content": unsupported_characters(&string(input, "content")),
             "too_long": sms.is_too_long(),
             "empty": sms.is_empty(),
             "placeholders": template.placeholders(),

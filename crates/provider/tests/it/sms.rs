@@ -19,7 +19,7 @@ fn text() -> Text<'static> {
         id: ID.parse().unwrap(),
         to: "447700900123",
         from: "QUEUE",
-        body: "Queue: £5 & \"ŵ\"\nnow",
+        body: "Queue: £5 & \"ŵ\"\nnow Ж👩\u{200d}👧",
         international: false,
     }
 }
@@ -69,7 +69,7 @@ async fn mmg_gets_the_bytes_of_the_contract() {
     assert_eq!(send(&config, &text()).await.1, TAKEN);
 
     let seen = server.seen();
-    let body = r#"{"reqType":"BULK","MSISDN":"447700900123","msg":"Queue: £5 & \"ŵ\"\nnow","sender":"QUEUE","cid":"6f2f8a0e-1f41-4c8d-8f0a-0b7f0a3c9f11","multi":true}"#;
+    let body = r#"{"reqType":"BULK","MSISDN":"447700900123","msg":"Queue: £5 & \"ŵ\"\nnow Ж👩‍👧","sender":"QUEUE","cid":"6f2f8a0e-1f41-4c8d-8f0a-0b7f0a3c9f11","multi":true}"#;
     assert_eq!(seen[0].body, body);
     assert_eq!(seen[0].line, "POST /send?v=1 HTTP/1.1");
     let mut headers = seen[0].headers.clone();
@@ -103,7 +103,7 @@ async fn firetext_gets_the_form_of_the_contract() {
     let seen = server.seen();
     assert_eq!(
         seen[0].body,
-        "apiKey=home+key&from=QUEUE&to=447700900123&message=Queue%3A+%C2%A35+%26+%22%C5%B5%22%0Anow\
+        "apiKey=home+key&from=QUEUE&to=447700900123&message=Queue%3A+%C2%A35+%26+%22%C5%B5%22%0Anow+%D0%96%F0%9F%91%A9%E2%80%8D%F0%9F%91%A7\
          &reference=6f2f8a0e-1f41-4c8d-8f0a-0b7f0a3c9f11\
          &receipt=https%3A%2F%2Fuser%3Apass%40notify.example%2Fnotifications%2Fsms%2Ffiretext"
     );
