@@ -10,11 +10,11 @@ use regex::Regex;
 
 use crate::email_page;
 use crate::filling::Filling;
-use crate::html::{Semicolon, unescape};
+use crate::html::unescape;
 use crate::markdown::{self, html, plain};
 use crate::template::{Lists, Missing, Personalisation, Template};
 use crate::typography::typeset;
-use crate::whitespace::{is_space, normalised};
+use crate::whitespace::{is_space, normalised, shows_nothing};
 
 /// The largest e-mail, in UTF-8 bytes of the filled Markdown.
 pub const BYTE_LIMIT: usize = 2_000_000;
@@ -39,7 +39,8 @@ pub struct FilledEmail {
     pub subject: String,
     /// Markdown with the values put in, trimmed. Empty if it is too long.
     pub body: String,
-    /// The content was nothing but placeholders and they came to nothing.
+    /// There is nothing to see in it. Content that was written as nothing but white space is not empty; what was filled with it
+    /// is.
     pub empty: bool,
     size: usize,
 }
@@ -71,10 +72,11 @@ pub fn fill(subject: &str, content: &str, values: &Personalisation) -> FilledEma
     let body = template.filling(values, Lists::Bullets, MISSING);
     let (subject_size, body_size) = (subject.size(), body.trimmed_size());
     let could_be_empty = content.is_empty() || (content.starts_with("((") && content.ends_with("))"));
+    let body = if body_size > BYTE_LIMIT { String::new() } else { body.trimmed() };
     FilledEmail {
         subject: if subject_size > BYTE_LIMIT { String::new() } else { one_line(&subject.text()) },
-        body: if body_size > BYTE_LIMIT { String::new() } else { body.trimmed() },
-        empty: could_be_empty && body_size == 0,
+        empty: if body_size == 0 { could_be_empty } else { !body.is_empty() && shows_nothing(&body) },
+        body,
         size: if body_size <= BYTE_LIMIT && subject_size > BYTE_LIMIT { subject_size } else { body_size },
     }
 }
@@ -140,7 +142,7 @@ pub fn plain_text(
 ) -> Result<String, TooLarge> {
     let filled = fill_text(&with_unsubscribe_link(content, unsubscribe_url), values, Lists::Bullets)?;
     let text = plain::render(&markdown::parse(&prepared(&filled)), plain::Form::Full)?;
-    let text = unescape(&typeset(&text), Semicolon::Optional);
+    let text = unescape(&typeset(&text));
     within_limit(format!("{}\n", text.trim_start_matches(is_space)))
 }
 

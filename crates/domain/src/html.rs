@@ -10,11 +10,12 @@ const NAME_LIMIT: usize = 32;
 /// Entities that mean something to the reader of the source and therefore survive [`escape`].
 const KEPT: [&str; 2] = ["&nbsp;", "&amp;"];
 
-/// Whether `&lt` without a semicolon is an entity too.
+/// Which names are entities. All have their semicolon: `&currency=GBP` is a part of a link.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Semicolon {
-    Required,
-    Optional,
+enum Names {
+    Whole,
+    /// A name that HTML knows without a semicolon counts at the start of a longer one, too: `&notit;` is `¬it;`.
+    OrTheirStart,
 }
 
 /// Makes text safe inside HTML elements (quotes stay: not for attributes). Entities are decoded first, so that nothing
@@ -29,7 +30,7 @@ pub fn escape(text: &str) -> String {
         if let Some(kept) = KEPT.iter().find(|kept| rest.starts_with(**kept)) {
             out.push_str(kept);
             rest = &rest[kept.len()..];
-        } else if let Some((decoded, length)) = decode(rest, Semicolon::Required) {
+        } else if let Some((decoded, length)) = decode(rest, Names::OrTheirStart) {
             push_escaped(&mut out, &decoded);
             rest = &rest[length..];
         } else {
@@ -43,13 +44,13 @@ pub fn escape(text: &str) -> String {
 
 /// Replaces every entity by what it stands for; what is no entity stays.
 #[must_use]
-pub fn unescape(text: &str, semicolon: Semicolon) -> String {
+pub fn unescape(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     let mut rest = text;
     while let Some(at) = rest.find('&') {
         out.push_str(&rest[..at]);
         rest = &rest[at..];
-        if let Some((decoded, length)) = decode(rest, semicolon) {
+        if let Some((decoded, length)) = decode(rest, Names::Whole) {
             out.push_str(&decoded);
             rest = &rest[length..];
         } else {
@@ -73,26 +74,23 @@ fn push_escaped(out: &mut String, text: &str) {
 }
 
 /// What the entity at the start of `text` (a `&`) stands for, and how many bytes it takes up.
-fn decode(text: &str, semicolon: Semicolon) -> Option<(Cow<'static, str>, usize)> {
+fn decode(text: &str, names: Names) -> Option<(Cow<'static, str>, usize)> {
     match text.strip_prefix("&#") {
-        Some(number) => {
-            decode_number(number, semicolon).map(|(decoded, length)| (decoded.into(), length + 2))
-        }
-        None => decode_name(text, semicolon).map(|(decoded, length)| (decoded.into(), length)),
+        Some(number) => decode_number(number).map(|(decoded, length)| (decoded.into(), length + 2)),
+        None => decode_name(text, names).map(|(decoded, length)| (decoded.into(), length)),
     }
 }
 
-fn decode_number(text: &str, semicolon: Semicolon) -> Option<(String, usize)> {
+fn decode_number(text: &str) -> Option<(String, usize)> {
     let (radix, prefix) = if text.starts_with(['x', 'X']) { (16, 1) } else { (10, 0) };
     let digits = text[prefix..].bytes().take_while(|b| char::from(*b).is_digit(radix)).count();
     let end = prefix + digits;
-    let ends_well = text[end..].starts_with(';');
-    if digits == 0 || (!ends_well && semicolon == Semicolon::Required) {
+    if digits == 0 || !text[end..].starts_with(';') {
         return None;
     }
     // A number that does not fit is beyond Unicode anyway.
     let code_point = u32::from_str_radix(&text[prefix..end], radix).unwrap_or(u32::MAX);
-    Some((character(code_point).map(String::from).unwrap_or_default(), end + usize::from(ends_well)))
+    Some((character(code_point).map(String::from).unwrap_or_default(), end + 1))
 }
 
 /// HTML's rules for numbers that name no character: Windows-1252 for C1 controls, U+FFFD for surrogates and the like,
@@ -111,27 +109,17 @@ fn character(code_point: u32) -> Option<char> {
     }
 }
 
-/// A name that HTML knows without a semicolon also counts at the start of a longer one: `&notit;` is `¬it;`.
-fn decode_name(text: &str, semicolon: Semicolon) -> Option<(&'static str, usize)> {
-    let name_end = text
-        .char_indices()
-        .skip(1)
-        .enumerate()
-        .find(|(index, (_, c))| *index == NAME_LIMIT || ends_name(*c))
-        .map_or(text.len(), |(_, (at, _))| at);
-    let ends_well = text[name_end..].starts_with(';');
-    if name_end == 1 || (!ends_well && semicolon == Semicolon::Required) {
+fn decode_name(text: &str, names: Names) -> Option<(&'static str, usize)> {
+    let length = text[1..].bytes().take(NAME_LIMIT + 1).take_while(u8::is_ascii_alphanumeric).count();
+    if length > NAME_LIMIT || !text[1 + length..].starts_with(';') {
         return None;
     }
-    let longest = name_end + usize::from(ends_well);
-    (3..=longest).rev().find_map(|length| {
-        let decoded = ENTITIES.get(text.as_bytes().get(..length)?)?;
+    let whole = length + 2;
+    let shortest = if names == Names::Whole { whole } else { 3 };
+    (shortest..=whole).rev().find_map(|length| {
+        let decoded = ENTITIES.get(&text.as_bytes()[..length])?;
         Some((std::str::from_utf8(decoded).ok()?, length))
     })
-}
-
-fn ends_name(c: char) -> bool {
-    matches!(c, '\t' | '\n' | '\u{c}' | ' ' | '<' | '&' | '#' | ';')
 }
 
 #[cfg(test)]
@@ -153,12 +141,20 @@ mod tests {
     #[test]
     fn numbers_that_name_no_character_follow_html() {
         let text = "&#x80;|&#0;|&#xD800;|&#1114112;|&#99999999999;|&#11;|&#xFFFE;|&#13;";
-        assert_eq!(unescape(text, Semicolon::Required), "€|\u{fffd}|\u{fffd}|\u{fffd}|\u{fffd}|||\r");
+        assert_eq!(unescape(text), "€|\u{fffd}|\u{fffd}|\u{fffd}|\u{fffd}|||\r");
     }
 
     #[test]
-    fn without_semicolon_only_when_optional() {
-        assert_eq!(unescape("&lt &#65 &copyx", Semicolon::Optional), "< A ©x");
-        assert_eq!(unescape("&lt &#65 &copyx", Semicolon::Required), "&lt &#65 &copyx");
+    fn only_entities_with_their_semicolon_are_read() {
+        for link in [
+            "https://a.example/?id=1&currency=GBP&timestamp=2",
+            "https://a.example/?id=1&copy=2;",
+            "https://a.example/?lt=1&lt&gt=2&amp=3&#65",
+            "https://a.example/?a&section/b;c&times,;",
+        ] {
+            assert_eq!(unescape(link), link);
+            assert_eq!(escape(link), link.replace('&', "&amp;"));
+        }
+        assert_eq!(unescape("&lt; &#65; &copy;x &notin; &notit; &currency;"), "< A ©x ∉ &notit; &currency;");
     }
 }

@@ -1,5 +1,9 @@
 //! White space as GOV.UK Notify means it, which is how Python means it: what is a space, what is a line, what is invisible.
 
+use std::sync::LazyLock;
+
+use regex::Regex;
+
 /// Takes no room on the screen; removed from numbers, addresses and the items of a list.
 pub const ZERO_WIDTH: [char; 8] =
     ['\u{180e}', '\u{200b}', '\u{200c}', '\u{200d}', '\u{2060}', '\u{feff}', '\u{2028}', '\u{2029}'];
@@ -21,6 +25,17 @@ pub fn is_space(c: char) -> bool {
 #[must_use]
 pub fn is_ascii_space(c: char) -> bool {
     matches!(c, ' ' | '\t' | '\n' | '\r' | '\u{b}' | '\u{c}')
+}
+
+/// Whether nobody would see anything: white space, controls, what Unicode says that a program shows as nothing (U+200B and
+/// all its kin), and Braille's pattern without a dot.
+#[must_use]
+pub fn shows_nothing(text: &str) -> bool {
+    static NOTHING: LazyLock<Regex> = LazyLock::new(|| {
+        Regex::new(r"^[\p{White_Space}\p{Cc}\p{Default_Ignorable_Code_Point}\x{2800}]*$")
+            .expect("a constant pattern")
+    });
+    NOTHING.is_match(text)
 }
 
 /// Zero-width characters and non-breaking spaces go, wherever they are; then the ends are trimmed of ASCII spaces.
@@ -84,6 +99,23 @@ mod tests {
     fn every_line_end_counts_and_a_last_one_opens_no_line() {
         assert_eq!(lines("a\r\nb\rc\u{2028}d\n\ne\n").collect::<Vec<_>>(), ["a", "b", "c", "d", "", "e"]);
         assert_eq!(lines("").count(), 0);
+    }
+
+    #[test]
+    fn what_is_invisible_shows_nothing() {
+        for text in [
+            "",
+            " \n\u{a0}\u{3000}",
+            "\u{200b}",
+            "\u{200c}\u{200d}\u{2060}\u{feff}\u{180e}\u{2028}",
+            "\u{ad}\u{34f}\u{61c}\u{115f}\u{200e}\u{202e}\u{2063}\u{3164}\u{fe0f}\u{ffa0}\u{e0041}",
+            "\u{7f}\u{1f}\u{85}\u{2800}",
+        ] {
+            assert!(shows_nothing(text), "{text:?}");
+        }
+        for text in ["a", "\u{200b}.", "\u{200d}❤\u{fe0f}", "\u{fffd}", "\u{301}"] {
+            assert!(!shows_nothing(text), "{text:?}");
+        }
     }
 
     #[test]

@@ -281,11 +281,21 @@ fn url_start(text: &str) -> Option<usize> {
     ["https://", "http://"].into_iter().find(|scheme| text.starts_with(scheme)).map(str::len)
 }
 
-/// A bare URL ends before white space or `<`, and before punctuation there.
+/// A bare URL ends before white space or `<`, and before punctuation there, but not before a `]` that it has the `[` of.
 fn url_end(text: &str, at: usize) -> Option<usize> {
     let rest = at + url_start(&text[at..])?;
-    let run = text[rest..].split(|c| c == '<' || is_space(c)).next()?;
-    let run = run.trim_end_matches(['.', ',', ':', '"', '\'', ')', ']']);
+    let mut run = text[rest..].split(|c| c == '<' || is_space(c)).next()?;
+    let opened = run.matches('[').count();
+    let mut closed = run.matches(']').count();
+    while let Some(shorter) = run.strip_suffix(['.', ',', ':', '"', '\'', ')', ']']) {
+        if run.ends_with(']') {
+            if closed <= opened {
+                break;
+            }
+            closed -= 1;
+        }
+        run = shorter;
+    }
     (run.chars().nth(1).is_some()).then_some(rest + run.len())
 }
 
@@ -321,6 +331,9 @@ mod tests {
             ("https://a", None),
             ("https://....", None),
             ("https://é.x<y", Some("https://é.x")),
+            ("https://a.b/?c[]", Some("https://a.b/?c[]")),
+            ("https://a.b/c[1][2]]).", Some("https://a.b/c[1][2]")),
+            ("https://a.b/c]", Some("https://a.b/c")),
             ("ftp://a.b", None),
         ] {
             assert_eq!(url_end(text, 0).map(|end| &text[..end]), url, "{text}");

@@ -78,6 +78,7 @@ fn push_inlines(out: &mut String, pieces: &[Inline], form: Form) {
         }
         match piece {
             Inline::Text(text) => out.push_str(text),
+            Inline::Url(url) if form == Form::Full => push_url(out, url),
             Inline::Url(url) => out.push_str(url),
             Inline::LineBreak => out.push('\n'),
             Inline::Link { target, text } => {
@@ -86,9 +87,25 @@ fn push_inlines(out: &mut String, pieces: &[Inline], form: Form) {
                     out.extend([" (", title, ")"]);
                 }
                 if form == Form::Full {
-                    out.extend([": ", &target.url]);
+                    out.push_str(": ");
+                    push_url(out, &target.url);
                 }
             }
         }
+    }
+}
+
+/// An apostrophe in a web address is written as the entity that it is read from again when the quotes have been set:
+/// `/o’neill` leads nowhere. Upstream sets the quotes of addresses as those of any text; where a vector says so (`mailto:`, and
+/// after a slash), so do we.
+fn push_url(out: &mut String, url: &str) {
+    let is_web = ["http://", "https://"].iter().any(|scheme| url.starts_with(scheme));
+    let mut before = None;
+    for c in url.chars() {
+        match c {
+            '\'' if is_web && before != Some('/') => out.push_str("&#39;"),
+            _ => out.push(c),
+        }
+        before = Some(c);
     }
 }

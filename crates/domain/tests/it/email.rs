@@ -108,3 +108,66 @@ fn what_explodes_when_rendered_is_given_up() {
     // Only headings, in only one of the parts.
     assert!(email::html_body(&"# a\n".repeat(1_000), &none, None).is_ok_and(|html| html.len() > 100_000));
 }
+
+/// No vector has these: upstream reads `&curren` and `&times` out of them, for the plain part.
+#[test]
+fn links_arrive_as_they_were_typed() {
+    let none = Personalisation::default();
+    for url in [
+        "https://pay.example/?id=1&currency=GBP&timestamp=2",
+        "https://pay.example/?id=1&copy=2;&lt&amp=3&#65=4",
+        "https://pay.example/o'neill/it's?name=d'arcy's&q='x#o'b",
+        "https://pay.example/?ids[]=1&ids[]",
+        "https://pay.example/a_(b)_(c)/d",
+    ] {
+        let value = Value::from(url);
+        let values = Personalisation::new(Map::from_iter([("u".to_owned(), value)]));
+        let escaped = url.replace('&', "&amp;");
+        let encoded = escaped.replace('\'', "%27").replace('(', "%28").replace(')', "%29");
+        let encoded = encoded.replace('[', "%5B").replace(']', "%5D");
+        let href = format!("href=\"{encoded}\"");
+        for (content, plain) in [
+            (format!("See {url} now"), format!("See {url} now\n")),
+            ("See ((u)). Now".to_owned(), format!("See {url}. Now\n")),
+            (format!("# {url}\n\n* {url}"), format!("{url}\n{}\n\n• {url}\n", "=".repeat(65))),
+            (format!("Isn't it \"{url}\"."), format!("Isn’t it “{url}”.\n")),
+        ] {
+            assert_eq!(email::plain_text(&content, &values, None).unwrap(), plain);
+            let html = email::html_body(&content, &values, None).unwrap();
+            assert!(html.contains(&href), "{href} in {html}");
+            assert!(html.contains(&format!("\">{escaped}</a>")), "{escaped} in {html}");
+        }
+        if url.contains('(') {
+            // What is in parentheses ends at the first that closes; on record.
+            continue;
+        }
+        for content in [format!("[L]({url})"), "[L](((u)))".to_owned(), format!("[L][k]\n\n[k]: {url}\n")] {
+            assert_eq!(email::plain_text(&content, &values, None).unwrap(), format!("L: {url}\n"));
+            assert!(email::html_body(&content, &values, None).unwrap().contains(&href));
+        }
+        let content = format!("[a &copy b &copy; &times](https://a.example \"{url}\")");
+        let plain = format!("a &copy b © &times ({url}): https://a.example\n");
+        assert_eq!(
+            email::plain_text(&content, &none, None).unwrap().replace('’', "'").replace('‘', "'"),
+            plain
+        );
+        let title = format!("title=\"{escaped}\">a &amp;copy b © &amp;times</a>");
+        let html = email::html_body(&content, &none, None).unwrap();
+        assert!(html.contains(&title), "{title} in {html}");
+    }
+    assert_eq!(email::fill("a &copy b &copy; c", "x", &none).subject, "a &copy b &copy; c");
+    assert_eq!(email::fill_subject_for_html("?a=1&currency=2", &none).unwrap(), "?a=1&amp;currency=2");
+}
+
+#[test]
+fn a_mail_of_nothing_to_see_is_empty() {
+    for nothing in
+        ["\u{200b}", "\u{200d}", "\u{feff} \u{2060}", "\u{a0}\u{200c}\n", "\u{3164}", "\u{ad}\u{2028}"]
+    {
+        let values = Personalisation::new(Map::from_iter([("a".to_owned(), Value::from(nothing))]));
+        assert!(email::fill("s", "((a))", &values).empty, "{nothing:?} as a value");
+        assert!(email::fill("s", nothing, &values).empty, "{nothing:?} as content");
+        assert!(email::fill("s", "((a??x))\u{200b}", &values).empty);
+        assert!(!email::fill("s", "((a)) x", &values).empty);
+    }
+}
