@@ -186,6 +186,7 @@ pub(super) fn v1_rules() -> Vec<Case> {
                 ),
             ),
         ),
+        ("empty", Problem::field("content", Unsendable::Empty.to_string())),
         ("team key", to(accept::TEAM_ONLY)),
         ("trial mode", to(accept::TRIAL_MODE)),
     ]

@@ -12,8 +12,10 @@ use domain::{
     email,
     id::{NotificationId, TemplateId, parse_lenient},
     phone::PhoneNumber,
+    sms::Unsendable,
     status::{Channel, KeyType},
     template::{Lists, Missing, Personalisation, Template},
+    whitespace::shows_nothing,
 };
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -162,6 +164,10 @@ async fn check(
     accept::nothing_missing(&template, values).map_err(|missing| about("template", missing))?;
     nothing_surplus(&template, values)?;
     let text = fill(&template, values, channel)?;
+    // 2016 sent it, and providers refuse it.
+    if shows_nothing(&text.body) {
+        return Err(Problem::field("content", Unsendable::Empty.to_string()));
+    }
     recipient_allowed(caller, &asked.to, channel)?;
     Ok((template, text))
 }

@@ -11,7 +11,12 @@ use uuid::Uuid;
 
 use crate::stage::{Stage, bad_request, error, id_of, now};
 
-fn put_template(stage: &Stage, channel: Channel, subject: Option<&str>, content: &str) -> TemplateId {
+pub(crate) fn put_template(
+    stage: &Stage,
+    channel: Channel,
+    subject: Option<&str>,
+    content: &str,
+) -> TemplateId {
     let id = TemplateId::new(now());
     let template = db::template::Template {
         id,
@@ -189,11 +194,15 @@ async fn row_9_message_empty() {
     let stage = Stage::new();
     let sms = put_template(&stage, Channel::Sms, None, "((name))");
     let email = put_template(&stage, Channel::Email, Some("s"), "((name))");
-    for (channel, body) in [
-        ("sms", stage.sms(&json!({"template_id": sms, "personalisation": {"name": " "}}))),
-        ("email", stage.email(&json!({"template_id": email, "personalisation": {"name": ""}}))),
-    ] {
-        assert_eq!(stage.send(channel, &body).await.parts(), bad_request("Your message is empty."));
+    for nothing in ["", " ", "\u{200b}", "\u{feff}\u{2060}\n\u{200c}", "\u{a0}\u{180e}"] {
+        let values = json!({ "name": nothing });
+        for (channel, body) in [
+            ("sms", stage.sms(&json!({"template_id": sms, "personalisation": values}))),
+            ("email", stage.email(&json!({"template_id": email, "personalisation": values}))),
+        ] {
+            let refused = bad_request("Your message is empty.");
+            assert_eq!(stage.send(channel, &body).await.parts(), refused, "{channel} {nothing:?}");
+        }
     }
 }
 

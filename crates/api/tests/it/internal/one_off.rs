@@ -1,12 +1,14 @@
 //! One message that a person sends, without a key.
 
 use db::service::{Limits, Permission};
+use domain::status::Channel;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
 use super::{missing, refused};
 use crate::{
     http::Answer,
+    sending::put_template,
     stage::{Stage, changed, id_of},
 };
 
@@ -71,6 +73,20 @@ async fn it_is_stored_as_its_senders_and_shown_with_their_name() {
     );
     let v1 = stage.get("/notifications").await.json();
     assert_eq!((v1["total"].as_i64(), &v1["notifications"][1]["api_key"]), (Some(3), &Value::Null));
+}
+
+#[tokio::test]
+async fn a_message_with_nothing_to_see_is_refused() {
+    let stage = Stage::new();
+    let person = member(&stage, "Ada");
+    let sms = put_template(&stage, Channel::Sms, None, "((name))");
+    let mail = put_template(&stage, Channel::Email, Some("s"), "((name))");
+    let change =
+        |template| json!({"template_id": template, "personalisation": {"name": "\u{200b}\u{feff} "}});
+    for body in [text(&stage, person, &change(sms)), email(&stage, person, &change(mail))] {
+        let answer = send(&stage, &body).await;
+        assert_eq!((answer.status, &answer.json()["message"]), (400, &json!("Your message is empty.")));
+    }
 }
 
 #[tokio::test]

@@ -378,6 +378,21 @@ async fn row_9_texts_have_495_bytes_at_most_without_the_prefix() {
 }
 
 #[tokio::test]
+async fn a_message_with_nothing_to_see_is_refused() {
+    let stage = Stage::new();
+    let text = sms_template(&stage, "((name))");
+    let email = put_template(&stage, &stage.sample.email, Some("s"), "((name))");
+    for nothing in ["", "\u{200b}", "\u{feff}\u{200d} \n"] {
+        let body = stage.sms_2016(&json!({"template": text, "personalisation": {"name": nothing}}));
+        let answer = stage.send_2016(Normal, "sms", &body).await;
+        assert_eq!(answer.parts(), wrong("content", "Your message is empty."));
+        let body = stage.email_2016(&json!({"template": email, "personalisation": {"name": nothing}}));
+        let answer = stage.send_2016(Normal, "email", &body).await;
+        assert_eq!(answer.parts(), wrong("content", "Your message is empty."));
+    }
+}
+
+#[tokio::test]
 async fn an_email_of_more_than_two_megabytes_is_refused() {
     let stage = Stage::new();
     let body = stage.email_2016(&json!({"personalisation": {"name": "x".repeat(2_000_000)}}));
