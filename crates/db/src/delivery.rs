@@ -9,7 +9,7 @@ use diesel::{Connection, PgConnection, QueryResult, RunQueryDsl, sql_types as sq
 use domain::{
     id::{NotificationId, ReceiptId},
     notification::{Attempt, Notification, Outcome, Sender},
-    retry::{Next, RetryPolicy, SendFailure},
+    retry::{Next, RecipientTrouble, RetryPolicy, SendFailure},
     status::{ProviderId, Status, Trigger},
     template::Personalisation,
     wakeup::{Kind, WakeUp},
@@ -240,13 +240,16 @@ statement! {
 statement! {
     GiveUp {
         ids: Vec<Uuid> => sql::Array<sql::Uuid>,
+        ends: Vec<&'a str> => sql::Array<sql::Text>,
+        providers: Vec<Option<&'a str>> => sql::Array<sql::Nullable<sql::Text>>,
         units: Vec<i32> => sql::Array<sql::Integer>,
         ats: Vec<DateTime<Utc>> => sql::Array<sql::Timestamptz>,
         from: Vec<&'a str> => sql::Array<sql::Text>,
     } -> (),
-    "UPDATE notifications n SET status = 'technical-failure', updated_at = t.at,
+    "UPDATE notifications n SET status = t.status::notification_status, updated_at = t.at,
+       sent_by = COALESCE(n.sent_by, t.provider::provider),
        billable_units = GREATEST(n.billable_units, t.units)
-     FROM UNNEST(?, ?, ?) AS t (id, units, at)
+     FROM UNNEST(?, ?, ?, ?, ?) AS t (id, status, provider, units, at)
      WHERE n.id = t.id AND n.status::text = ANY(?)"
 }
 
@@ -280,7 +283,7 @@ pub fn settle(
     handful::write(conn, settlements, &write, &|conn, settlement, error| {
         let id = settlement.lease.subject();
         tracing::error!(%id, %error, "what came of a delivery cannot be written down: technical-failure");
-        give_up(conn, &[settlement])
+        give_up(conn, vec![(settlement, Status::TechnicalFailure)])
     })
 }
 
@@ -300,17 +303,17 @@ fn write(
                 }
                 handed_over.push((settlement, *status, provider_reference.as_deref()));
             }
-            Outcome::Refused(_) => given_up.push(settlement),
+            Outcome::Refused(_) => given_up.push((settlement, Status::TechnicalFailure)),
             Outcome::Failed(failure) => match policy.after(lease.failures(), failure) {
                 Next::Retry { after, failures } => {
                     later.push(Later { lease, due_at: due::later(*at, lease.apart(after)), failures });
                 }
-                Next::GiveUp => given_up.push(settlement),
+                Next::GiveUp(end) => given_up.push((settlement, end)),
             },
         }
     }
     hand_over(conn, handed_over)?;
-    give_up(conn, &given_up)?;
+    give_up(conn, given_up)?;
     due::postpone(conn, &later)?;
     let stored = receipt::store(conn, &simulated)?;
     Ok(stored.into_iter().flatten().collect())
@@ -339,17 +342,24 @@ fn hand_over(conn: &mut PgConnection, mut rows: Vec<(&Settlement, Status, Option
 }
 
 /// Only while the lease is still ours: somebody else may be about to succeed.
-fn give_up(conn: &mut PgConnection, rows: &[&Settlement]) -> QueryResult<()> {
-    let gone = due::finish(conn, rows.iter().map(|row| &row.lease))?;
-    let mut ours: Vec<_> = rows.iter().filter(|row| gone.contains(&row.lease.subject())).collect();
-    if ours.is_empty() {
+fn give_up(conn: &mut PgConnection, mut rows: Vec<(&Settlement, Status)>) -> QueryResult<()> {
+    let gone = due::finish(conn, rows.iter().map(|row| &row.0.lease))?;
+    rows.retain(|row| gone.contains(&row.0.lease.subject()));
+    if rows.is_empty() {
         return Ok(());
     }
-    ours.sort_by_key(|row| row.lease.subject());
+    rows.sort_by_key(|row| row.0.lease.subject());
+    // What is the recipient's failure is so by somebody's word, as with a receipt.
+    let by = |(settlement, end): &(&Settlement, Status)| match end {
+        Status::TechnicalFailure => None,
+        _ => settlement.attempt.provider.map(ProviderId::as_str),
+    };
     GiveUp {
-        ids: ours.iter().map(|row| row.lease.subject()).collect(),
-        units: ours.iter().map(|row| row.attempt.billable_units).collect(),
-        ats: ours.iter().map(|row| row.at).collect(),
+        ids: rows.iter().map(|row| row.0.lease.subject()).collect(),
+        ends: rows.iter().map(|row| row.1.as_str()).collect(),
+        providers: rows.iter().map(by).collect(),
+        units: rows.iter().map(|row| row.0.attempt.billable_units).collect(),
+        ats: rows.iter().map(|row| row.0.at).collect(),
         from: words(Trigger::GaveUp),
         _binds: std::marker::PhantomData,
     }
@@ -380,9 +390,14 @@ fn record_attempts(conn: &mut PgConnection, settlements: &[Settlement]) -> Query
     Ok(())
 }
 
-/// The word of the Postgres enum `attempt_outcome`.
+/// The word of the Postgres enum `attempt_outcome`. A recipient's trouble has none of its own; the reason tells.
 fn outcome_word(outcome: &Outcome) -> &'static str {
     match outcome {
+        Outcome::Failed(SendFailure::Recipient { trouble: RecipientTrouble::Busy, .. }) => "transient",
+        Outcome::Failed(SendFailure::Recipient {
+            trouble: RecipientTrouble::Unknown | RecipientTrouble::Full,
+            ..
+        }) => "rejected",
         Outcome::HandedOver { .. } => "handed-over",
         Outcome::Refused(_) => "refused",
         Outcome::Failed(SendFailure::Transient(_)) => "transient",

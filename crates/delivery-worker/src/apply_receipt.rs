@@ -111,7 +111,7 @@ fn later(lease: &Lease, now: DateTime<Utc>, policy: &RetryPolicy, why: &'static 
             let wait = TimeDelta::from_std(lease.apart(after)).unwrap_or(TimeDelta::MAX);
             Effect::Later { due_at: now + wait, failures }
         }
-        Next::GiveUp => Effect::Nothing(why),
+        Next::GiveUp(_) => Effect::Nothing(why),
     }
 }
 

@@ -45,6 +45,9 @@ fn report(settlements: &[Settlement]) {
         let (id, provider) = (lease.subject(), attempt.provider.map(ProviderId::as_str));
         match &attempt.outcome {
             Outcome::HandedOver { .. } => {}
+            Outcome::Failed(failure @ SendFailure::Recipient { .. }) => {
+                tracing::info!(%id, provider, %failure, "not delivered");
+            }
             Outcome::Refused(reason) => tracing::warn!(%id, reason, "refused"),
             Outcome::Failed(failure @ (SendFailure::Rejected(_) | SendFailure::Misconfigured(_))) => {
                 tracing::error!(%id, provider, %failure, "not sent");

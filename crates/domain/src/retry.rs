@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use crate::status::Status;
+
 /// Why a send did not succeed, decided in the vendor's own file, and so what is to be done next.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum SendFailure {
@@ -15,6 +17,9 @@ pub enum SendFailure {
     /// The provider asks for patience. Burns no step.
     #[error("throttled: {reason}")]
     Throttled { reason: String, after: Option<Duration> },
+    /// The provider is in order and cannot reach the recipient. How it ends is then theirs, as a receipt would have it.
+    #[error("recipient: {reason}")]
+    Recipient { trouble: RecipientTrouble, reason: String },
     /// The provider will never take this message. Final.
     #[error("rejected: {0}")]
     Rejected(String),
@@ -23,13 +28,24 @@ pub enum SendFailure {
     Misconfigured(String),
 }
 
+/// What keeps a message from its recipient.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RecipientTrouble {
+    /// Nobody there, or nobody who may be written to. Final: `permanent-failure`.
+    Unknown,
+    /// The mailbox has no room, says the provider, who tries no more. Final: `temporary-failure`.
+    Full,
+    /// Full or busy, and may be tried again: a step of the ladder; after the last one `temporary-failure`.
+    Busy,
+}
+
 /// What follows a failure.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Next {
     /// Try again after `after`; `failures` is the new count of burnt steps.
     Retry { after: Duration, failures: u16 },
-    /// `technical-failure`.
-    GiveUp,
+    /// It ends in this status.
+    GiveUp(Status),
 }
 
 /// The ladder of the wire contract: 10 s, 1 min, 5 min, 1 h, 4 h, then the end; six attempts over about five hours.
@@ -66,16 +82,29 @@ impl RetryPolicy {
     #[must_use]
     pub fn after(&self, failures: u16, failure: &SendFailure) -> Next {
         match failure {
-            SendFailure::Rejected(_) => Next::GiveUp,
+            SendFailure::Rejected(_) => Next::GiveUp(Status::TechnicalFailure),
+            SendFailure::Recipient { trouble: RecipientTrouble::Unknown, .. } => {
+                Next::GiveUp(Status::PermanentFailure)
+            }
+            SendFailure::Recipient { trouble: RecipientTrouble::Full, .. } => {
+                Next::GiveUp(Status::TemporaryFailure)
+            }
+            SendFailure::Recipient { trouble: RecipientTrouble::Busy, .. } => {
+                self.step(failures, Status::TemporaryFailure)
+            }
             SendFailure::Throttled { after, .. } => {
                 Next::Retry { after: after.unwrap_or(THROTTLED).min(LONGEST_PATIENCE), failures }
             }
             SendFailure::Transient(_) | SendFailure::Unanswered(_) | SendFailure::Misconfigured(_) => {
-                match self.ladder.get(usize::from(failures)) {
-                    Some(&after) => Next::Retry { after, failures: failures + 1 },
-                    None => Next::GiveUp,
-                }
+                self.step(failures, Status::TechnicalFailure)
             }
+        }
+    }
+
+    fn step(&self, failures: u16, end: Status) -> Next {
+        match self.ladder.get(usize::from(failures)) {
+            Some(&after) => Next::Retry { after, failures: failures + 1 },
+            None => Next::GiveUp(end),
         }
     }
 }
@@ -97,7 +126,7 @@ mod tests {
             failures = next;
         }
         assert_eq!(delays, [10, 60, 300, 3600, 14_400]);
-        assert_eq!(policy.after(5, &transient()), Next::GiveUp);
+        assert_eq!(policy.after(5, &transient()), Next::GiveUp(Status::TechnicalFailure));
     }
 
     #[test]
@@ -114,6 +143,20 @@ mod tests {
             policy.after(0, &throttled(Some(seconds(86_400)))),
             Next::Retry { after: seconds(14_400), failures: 0 }
         );
-        assert_eq!(policy.after(0, &SendFailure::Rejected("no".into())), Next::GiveUp);
+        let rejected = SendFailure::Rejected("no".into());
+        assert_eq!(policy.after(0, &rejected), Next::GiveUp(Status::TechnicalFailure));
+    }
+
+    #[test]
+    fn what_the_recipient_is_to_blame_for_ends_as_the_recipients_failure() {
+        let policy = RetryPolicy::default();
+        let after = |failures, trouble| {
+            policy.after(failures, &SendFailure::Recipient { trouble, reason: "550".into() })
+        };
+        assert_eq!(after(0, RecipientTrouble::Unknown), Next::GiveUp(Status::PermanentFailure));
+        assert_eq!(after(0, RecipientTrouble::Full), Next::GiveUp(Status::TemporaryFailure));
+        let first_step = Next::Retry { after: Duration::from_secs(10), failures: 1 };
+        assert_eq!(after(0, RecipientTrouble::Busy), first_step);
+        assert_eq!(after(5, RecipientTrouble::Busy), Next::GiveUp(Status::TemporaryFailure));
     }
 }

@@ -6,6 +6,7 @@
 //!     │  │                          │  ▲  └─► pending ─┘
 //!     │  └─► sent (international) ──┼──┘ receipt, where the country gives one
 //!     └────── gave up ─► technical-failure (─► sending, when a hand-over is heard of after all)
+//!                    └─► the recipient's permanent- | temporary-failure
 //!                                                       created, sending, pending ── timed out ──► temporary-failure
 //! ```
 //!
@@ -147,7 +148,7 @@ pub enum Trigger {
     SmsReceipt,
     /// A receipt for an e-mail.
     EmailReceipt,
-    /// Retries used up, a refusal, or an inactive service.
+    /// Retries used up, a refusal, or an inactive service; or a recipient whom the provider cannot reach.
     GaveUp,
     /// No word within the time-out.
     TimedOut,
@@ -180,7 +181,7 @@ impl Trigger {
             Self::HandedOver => &[Sending, Sent],
             Self::SmsReceipt => &[Pending, Delivered, TemporaryFailure, PermanentFailure, TechnicalFailure],
             Self::EmailReceipt => &[Delivered, TemporaryFailure, PermanentFailure],
-            Self::GaveUp => &[TechnicalFailure],
+            Self::GaveUp => &[TemporaryFailure, PermanentFailure, TechnicalFailure],
             Self::TimedOut => &[TemporaryFailure],
         }
     }

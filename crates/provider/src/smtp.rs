@@ -5,7 +5,11 @@
 
 use std::time::Duration;
 
-use domain::{id::NotificationId, retry::SendFailure, status::ProviderId};
+use domain::{
+    id::NotificationId,
+    retry::{RecipientTrouble, SendFailure},
+    status::ProviderId,
+};
 use lettre::transport::smtp::Error;
 use serde::Deserialize;
 
@@ -100,6 +104,8 @@ pub(crate) fn failure(stage: Stage, error: &Error) -> SendFailure {
     };
     if ours {
         SendFailure::Misconfigured(reason)
+    } else if let Some(trouble) = recipient_trouble(stage, error) {
+        SendFailure::Recipient { trouble, reason }
     } else if error.is_permanent() && matches!(stage, Stage::Recipient | Stage::Content) {
         SendFailure::Rejected(reason)
     } else if stage == Stage::Content && error.status().is_none() {
@@ -109,11 +115,50 @@ pub(crate) fn failure(stage: Stage, error: &Error) -> SendFailure {
     }
 }
 
+/// What the answer says of the recipient, if that is what it speaks of. The enhanced code (RFC 3463) decides where there is
+/// one; a bare code does at RCPT, where it is about nothing else. After the content a bare one is about the content.
+fn recipient_trouble(stage: Stage, error: &Error) -> Option<RecipientTrouble> {
+    let about_recipient = match stage {
+        Stage::Connect | Stage::SignIn | Stage::Sender => return None,
+        Stage::Recipient => true,
+        Stage::Content => false,
+    };
+    let code = u16::from(error.status()?);
+    let text = text(error);
+    let detail = enhanced_code(&text).and_then(|code| {
+        let (subject, detail) = code.split_once('.')?.1.split_once('.')?;
+        Some((subject.parse::<u16>().ok()?, detail.parse::<u16>().ok()?))
+    });
+    let full = match (code, detail) {
+        // "Closing": it speaks of itself.
+        (421, _) => return None,
+        // 1.7 and 1.8 are the sender's address, 1.9 is the next relay.
+        (_, Some((1, 7..=9))) => return None,
+        // 2.2: no room; 2.3: none for a message as long as this.
+        (_, Some((2, 2 | 3))) => true,
+        // Addresses, mailboxes, and the way to their host.
+        (_, Some((1 | 2, _))) => false,
+        (_, Some((4, _))) if about_recipient => false,
+        (452 | 552, None | Some((0, _))) if about_recipient => true,
+        (450 | 501 | 550 | 551 | 553, None | Some((0, _))) if about_recipient => false,
+        _ => return None,
+    };
+    Some(match (error.is_permanent(), full) {
+        (true, true) => RecipientTrouble::Full,
+        (true, false) => RecipientTrouble::Unknown,
+        (false, _) => RecipientTrouble::Busy,
+    })
+}
+
+/// The server's own words.
+fn text(error: &Error) -> String {
+    std::error::Error::source(error).map(ToString::to_string).unwrap_or_default()
+}
+
 /// Codes only: servers like to repeat the recipient's address in their answers, and reasons are stored and logged.
 fn reason(stage: Stage, error: &Error) -> String {
-    let source = std::error::Error::source(error).map(ToString::to_string).unwrap_or_default();
     match error.status() {
-        Some(code) => match enhanced_code(&source) {
+        Some(code) => match enhanced_code(&text(error)) {
             Some(enhanced) => format!("SMTP {code} {enhanced} at {stage}"),
             None => format!("SMTP {code} at {stage}"),
         },

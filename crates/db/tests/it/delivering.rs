@@ -10,7 +10,7 @@ use domain::{
     id::NotificationId,
     notification::{Attempt, Outcome},
     receipt::ReceiptWords,
-    retry::{RetryPolicy, SendFailure},
+    retry::{RecipientTrouble, RetryPolicy, SendFailure},
     status::{Channel, ProviderId, Status},
 };
 use testkit::{TestDatabase, keyring};
@@ -145,6 +145,27 @@ fn a_refusal_and_an_inactive_service_end_it_at_once() {
         let claimed = bench.claim(id).unwrap();
         bench.settle(claimed, outcome);
         assert_eq!(bench.status(id), Status::TechnicalFailure);
+        bench.balanced();
+    }
+}
+
+#[test]
+fn a_recipient_who_cannot_be_reached_is_no_technical_failure() {
+    for (trouble, end) in [
+        (RecipientTrouble::Unknown, Status::PermanentFailure),
+        (RecipientTrouble::Full, Status::TemporaryFailure),
+        (RecipientTrouble::Busy, Status::Created),
+    ] {
+        let mut bench = Bench::new();
+        let id = bench.accept(Channel::Email);
+        let claimed = bench.claim(id).unwrap();
+        bench.settle(
+            claimed,
+            Outcome::Failed(SendFailure::Recipient { trouble, reason: "SMTP 550 at RCPT".into() }),
+        );
+        assert_eq!(bench.status(id), end, "{trouble:?}");
+        let attempts = db::story::of(&mut bench.conn, id).unwrap().unwrap().attempts;
+        assert_eq!(attempts[0].reason.as_deref(), Some("recipient: SMTP 550 at RCPT"));
         bench.balanced();
     }
 }

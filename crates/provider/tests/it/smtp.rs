@@ -2,7 +2,7 @@
 
 use std::{net::TcpListener, time::Duration};
 
-use domain::retry::SendFailure;
+use domain::retry::{RecipientTrouble, SendFailure};
 use provider::{Accepted, Config, Mail, Providers};
 
 use crate::smtp_server::{Answer, SmtpServer};
@@ -83,19 +83,47 @@ async fn every_refusal_says_what_is_next_and_repeats_no_address() {
     let transient = |text: &str| SendFailure::Transient(text.into());
     let rejected = |text: &str| SendFailure::Rejected(text.into());
     let misconfigured = |text: &str| SendFailure::Misconfigured(text.into());
+    let recipient = |trouble, text: &str| SendFailure::Recipient { trouble, reason: text.into() };
+    let (unknown, full, busy) = (RecipientTrouble::Unknown, RecipientTrouble::Full, RecipientTrouble::Busy);
     for (at, said, expected) in [
         ("GREETING", "421 4.3.2 later\r\n", transient("SMTP 421 4.3.2 at connect")),
         ("GREETING", "554 go away ada@example.com\r\n", transient("SMTP 554 at connect")),
         ("EHLO", "502 what?\r\n", transient("SMTP 502 at connect")),
         ("MAIL", "451 4.3.0 later\r\n", transient("SMTP 451 4.3.0 at MAIL")),
         ("MAIL", "550 5.7.1 who are you\r\n", misconfigured("SMTP 550 5.7.1 at MAIL")),
-        ("RCPT", "450 4.2.1 <ada@example.com> busy\r\n", transient("SMTP 450 4.2.1 at RCPT")),
+        ("RCPT", "450 4.2.1 <ada@example.com> busy\r\n", recipient(busy, "SMTP 450 4.2.1 at RCPT")),
+        ("RCPT", "452 4.2.2 no room\r\n", recipient(busy, "SMTP 452 4.2.2 at RCPT")),
+        ("RCPT", "450 busy\r\n", recipient(busy, "SMTP 450 at RCPT")),
+        ("RCPT", "450 4.7.1 greylisted\r\n", transient("SMTP 450 4.7.1 at RCPT")),
+        ("RCPT", "451 4.3.0 later\r\n", transient("SMTP 451 4.3.0 at RCPT")),
+        ("RCPT", "452 4.3.1 disk full\r\n", transient("SMTP 452 4.3.1 at RCPT")),
         ("RCPT", "421 bye\r\n", transient("SMTP 421 at RCPT")),
-        ("RCPT", "550 5.1.1 <ada@example.com> unknown\r\n", rejected("SMTP 550 5.1.1 at RCPT")),
-        ("RCPT", "550-5.1.1 ada@example.com\r\n550 5.1.1 unknown\r\n", rejected("SMTP 550 5.1.1 at RCPT")),
+        ("RCPT", "421 4.2.1 bye\r\n", transient("SMTP 421 4.2.1 at RCPT")),
+        ("RCPT", "550 5.1.1 <ada@example.com> unknown\r\n", recipient(unknown, "SMTP 550 5.1.1 at RCPT")),
+        (
+            "RCPT",
+            "550-5.1.1 ada@example.com\r\n550 5.1.1 unknown\r\n",
+            recipient(unknown, "SMTP 550 5.1.1 at RCPT"),
+        ),
+        ("RCPT", "556 5.1.10 no mail here\r\n", recipient(unknown, "SMTP 556 5.1.10 at RCPT")),
+        ("RCPT", "550 5.2.1 disabled\r\n", recipient(unknown, "SMTP 550 5.2.1 at RCPT")),
+        ("RCPT", "550 5.4.1 no such user\r\n", recipient(unknown, "SMTP 550 5.4.1 at RCPT")),
+        ("RCPT", "550 5.0.0 who?\r\n", recipient(unknown, "SMTP 550 5.0.0 at RCPT")),
+        ("RCPT", "550 who?\r\n", recipient(unknown, "SMTP 550 at RCPT")),
+        ("RCPT", "553 who?\r\n", recipient(unknown, "SMTP 553 at RCPT")),
+        ("RCPT", "552 5.2.2 no room\r\n", recipient(full, "SMTP 552 5.2.2 at RCPT")),
+        ("RCPT", "550 5.2.2 no room\r\n", recipient(full, "SMTP 550 5.2.2 at RCPT")),
+        ("RCPT", "552 no room\r\n", recipient(full, "SMTP 552 at RCPT")),
+        ("RCPT", "550 5.1.8 bad sender\r\n", rejected("SMTP 550 5.1.8 at RCPT")),
+        ("RCPT", "550 5.7.1 relaying denied\r\n", rejected("SMTP 550 5.7.1 at RCPT")),
+        ("RCPT", "554 no\r\n", rejected("SMTP 554 at RCPT")),
         ("RCPT", "530 5.7.0 sign in first\r\n", misconfigured("SMTP 530 5.7.0 at RCPT")),
         ("DATA", "554 5.5.1 no\r\n", rejected("SMTP 554 5.5.1 at DATA")),
         ("DATA", "451 no\r\n", transient("SMTP 451 at DATA")),
+        (".", "550 5.1.1 unknown\r\n", recipient(unknown, "SMTP 550 5.1.1 at DATA")),
+        (".", "552 5.2.2 no room\r\n", recipient(full, "SMTP 552 5.2.2 at DATA")),
+        (".", "452 4.2.2 no room\r\n", recipient(busy, "SMTP 452 4.2.2 at DATA")),
+        (".", "550 spam\r\n", rejected("SMTP 550 at DATA")),
         (".", "552 5.3.4 too big\r\n", rejected("SMTP 552 5.3.4 at DATA")),
         (".", "452 4.3.1 disk full\r\n", transient("SMTP 452 4.3.1 at DATA")),
         ("RCPT", "ada@example.com is unknown\r\n", transient("SMTP: unreadable answer at RCPT")),
