@@ -21,6 +21,7 @@
 //! - **`callbacks`** say where a service wants to be told of what happens; the token is sealed.
 //! - **`sms_rates`** say what a text costs.
 //! - **`providers`** are the companies that carry messages: who takes part at present, and with what weight.
+//! - **`expanding_migrations`** are those that leave programs at work which do not know them ([`migrations`]).
 //!
 //! A `created` notification has a row in `due`, committed with it; whatever ends the one ends the other in one transaction.
 //! [`audit`] counts that this is so.

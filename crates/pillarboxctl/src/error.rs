@@ -20,8 +20,11 @@ pub(crate) enum Error {
     Schema(#[from] SchemaMismatch),
     #[error("{}", one_line(.0))]
     Database(#[from] DbError),
+    /// Whatever it was (diesel does not say whether it was a lock), nothing has changed, so it may be tried again.
     #[error("the schema could not be changed: {}", one_line(.0))]
     Migration(Box<dyn std::error::Error + Send + Sync>),
+    #[error("the schema could not be read, or not be taken back: {}", one_line(.0))]
+    Reverting(Box<dyn std::error::Error + Send + Sync>),
     /// Those made before it stay; a row without a partition goes to the default one.
     #[error("the partitions of the days ahead could not be made: {}", one_line(.0))]
     Partitions(DbError),
@@ -52,11 +55,15 @@ impl Error {
     pub(crate) fn may_pass(&self) -> bool {
         match self {
             Self::Database(error) => error.is_unavailable(),
-            Self::Locked | Self::Partitions(_) | Self::InFlight(_) | Self::ApiUnreachable(_) => true,
+            Self::Locked
+            | Self::Migration(_)
+            | Self::Partitions(_)
+            | Self::InFlight(_)
+            | Self::ApiUnreachable(_) => true,
             Self::Config(_)
             | Self::SealingKeys(_)
             | Self::Schema(_)
-            | Self::Migration(_)
+            | Self::Reverting(_)
             | Self::ApiBroken(_)
             | Self::No(_)
             | Self::Output(_)
@@ -76,6 +83,7 @@ impl Error {
             Self::Database(_)
             | Self::Partitions(_)
             | Self::Migration(_)
+            | Self::Reverting(_)
             | Self::Locked
             | Self::InFlight(_)
             | Self::No(_)

@@ -11,7 +11,7 @@ use crate::{database, error::Error, humane, output::say, patience::patiently};
 /// Bring the database to this program's schema; safe to run again, and by several at once
 #[derive(Debug, Args)]
 pub(crate) struct Arguments {
-    /// How long to wait for a database that is not up yet, or for another migration to end
+    /// How long to wait for a database that is not up yet, for another migration to end, or for what others have locked
     #[arg(long, default_value = "30s", value_name = "DURATION", value_parser = humane::duration)]
     wait: Duration,
     /// Take every migration back instead, newest first; nothing is left
@@ -31,27 +31,32 @@ pub(crate) async fn run(arguments: Arguments) -> Result<(), Error> {
     if arguments.revert_all {
         db.run("migrate.revert_all", |conn| Ok(db::migrations::revert_all(conn)))
             .await?
-            .map_err(Error::Migration)?;
+            .map_err(Error::Reverting)?;
         return say("every migration taken back; the database is empty");
     }
-    migrate(&db).await?;
+    migrate(&db, arguments.wait).await?;
     make_partitions(&db, arguments.wait).await
 }
 
-async fn migrate(db: &Db) -> Result<(), Error> {
-    let applied =
-        db.run("migrate", |conn| Ok(db::migrations::migrate(conn))).await?.map_err(Error::Migration)?;
+async fn migrate(db: &Db, wait: Duration) -> Result<(), Error> {
+    let mut applied = 0;
+    // One by one, each for as long as somebody holds what it needs.
+    while let Some(migration) = patiently(wait, async || {
+        db.run("migrate", |conn| Ok(db::migrations::migrate_next(conn))).await?.map_err(Error::Migration)
+    })
+    .await?
+    {
+        say(&format!("applied {migration}"))?;
+        applied += 1;
+    }
     // A newer program may have been here before.
     db.run("schema.check", |conn| Ok(db::migrations::check(conn))).await??;
     let version = db
         .run("schema.version", |conn| Ok(db::migrations::version(conn)))
         .await?
-        .map_err(Error::Migration)?;
-    for migration in &applied {
-        say(&format!("applied {migration}"))?;
-    }
+        .map_err(Error::Reverting)?;
     let version = version.unwrap_or_else(|| "nothing".into());
-    match applied.len() {
+    match applied {
         0 => say(&format!("schema at {version}: nothing to do")),
         1 => say(&format!("schema at {version}: 1 migration applied")),
         n => say(&format!("schema at {version}: {n} migrations applied")),

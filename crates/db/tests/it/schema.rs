@@ -1,6 +1,8 @@
 //! The schema, three times told (migrations, `schema.rs`, Rust enums), is one.
 
-use diesel::{PgConnection, QueryableByName, RunQueryDsl, sql_query, sql_types::Text};
+use diesel::{
+    PgConnection, QueryableByName, RunQueryDsl, connection::SimpleConnection, sql_query, sql_types::Text,
+};
 use domain::{
     status::{Channel, KeyType, ProviderId, Status},
     wakeup::Kind,
@@ -38,15 +40,101 @@ fn migrations_go_up_down_and_up_again() {
     db::migrations::check(&mut conn).unwrap();
 }
 
+/// As a newer program leaves it behind.
+fn put_ahead(conn: &mut PgConnection, version: &str, expanding: bool) {
+    if expanding {
+        sql_query(format!("INSERT INTO expanding_migrations VALUES ('{version}')")).execute(conn).unwrap();
+    }
+    sql_query(format!("INSERT INTO __diesel_schema_migrations (version) VALUES ('{version}')"))
+        .execute(conn)
+        .unwrap();
+}
+
 #[test]
-fn a_newer_database_is_refused() {
+fn a_database_that_is_one_expanding_migration_ahead_is_worked_on() {
     let database = TestDatabase::new();
     let mut conn = database.connect();
-    sql_query("INSERT INTO __diesel_schema_migrations (version) VALUES ('29990101000000')")
+    put_ahead(&mut conn, "29990101000000", true);
+    db::migrations::check(&mut conn).unwrap();
+    assert_eq!(db::migrations::migrate(&mut conn).unwrap(), [""; 0], "an older program leaves it alone");
+    db::migrations::check(&mut conn).unwrap();
+
+    put_ahead(&mut conn, "29990102000000", true);
+    let refusal = db::migrations::check(&mut conn).unwrap_err().to_string();
+    assert!(refusal.contains("has 2 migrations") && refusal.contains("29990102000000"), "{refusal}");
+}
+
+#[test]
+fn a_newer_database_is_refused_unless_that_is_known_to_be_well() {
+    for notes in ["SELECT 1", "DROP TABLE expanding_migrations"] {
+        let database = TestDatabase::new();
+        let mut conn = database.connect();
+        sql_query(notes).execute(&mut conn).unwrap();
+        put_ahead(&mut conn, "29990101000000", false);
+        let refusal = db::migrations::check(&mut conn).unwrap_err().to_string();
+        assert!(refusal.contains("29990101000000"), "{refusal}");
+    }
+}
+
+#[test]
+fn a_database_that_is_ahead_and_lacks_a_migration_is_behind() {
+    let database = TestDatabase::new();
+    let mut conn = database.connect();
+    put_ahead(&mut conn, "29990101000000", true);
+    sql_query("DELETE FROM __diesel_schema_migrations WHERE version = '20261123001800'")
         .execute(&mut conn)
         .unwrap();
     let refusal = db::migrations::check(&mut conn).unwrap_err().to_string();
-    assert!(refusal.contains("29990101000000"), "{refusal}");
+    assert!(refusal.contains("1 migrations behind"), "{refusal}");
+}
+
+#[test]
+fn every_new_migration_says_whether_it_is_expanding_and_the_database_knows() {
+    let database = TestDatabase::new();
+    let noted = words(&mut database.connect(), "SELECT version AS word FROM expanding_migrations");
+    let mut said = 0;
+    for (folder, kind) in db::migrations::KINDS.iter().filter(|(folder, _)| *folder >= "2026-11-27-001900") {
+        let kind = kind.unwrap_or_else(|| {
+            panic!("{folder}/up.sql must begin with `-- expanding` or `-- breaking` (crates/db/src/migrations.rs)")
+        });
+        let version = folder.split('_').next().unwrap().replace('-', "");
+        assert_eq!(noted.contains(&version), kind == db::migrations::Kind::Expanding, "{folder}");
+        said += 1;
+    }
+    assert!(said >= 2, "there are such migrations");
+}
+
+/// The one of the figures: it makes triggers on the table that everybody writes to.
+#[test]
+fn a_migration_lets_others_through_and_is_tried_again() {
+    let database = TestDatabase::empty();
+    let (mut conn, mut writer, mut other) = (database.connect(), database.connect(), database.connect());
+    while db::migrations::version(&mut conn)
+        .unwrap()
+        .is_none_or(|version| version.as_str() < "20261123001100")
+    {
+        db::migrations::migrate_next(&mut conn).unwrap().unwrap();
+    }
+    writer.batch_execute("BEGIN; LOCK TABLE notifications IN ROW EXCLUSIVE MODE").unwrap();
+    let failure = std::thread::scope(|scope| {
+        let migrating = scope.spawn(|| db::migrations::migrate_next(&mut conn).unwrap_err().to_string());
+        // Those who write meanwhile wait no longer than the migration does.
+        while !migrating.is_finished() {
+            other
+                .batch_execute("SET statement_timeout = '20s'; UPDATE notifications SET status = status")
+                .unwrap();
+        }
+        migrating.join().unwrap()
+    });
+    assert!(failure.contains("statistics"), "{failure}");
+    assert_eq!(
+        db::migrations::version(&mut conn).unwrap().as_deref(),
+        Some("20261123001100"),
+        "nothing has changed"
+    );
+    writer.batch_execute("COMMIT").unwrap();
+    assert!(!db::migrations::migrate(&mut conn).unwrap().is_empty());
+    db::migrations::check(&mut conn).unwrap();
 }
 
 #[test]

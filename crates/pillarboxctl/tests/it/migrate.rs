@@ -2,7 +2,7 @@
 
 use std::io::{BufRead, BufReader};
 
-use diesel::{Connection, PgConnection, RunQueryDsl, sql_query};
+use diesel::{Connection, PgConnection, RunQueryDsl, connection::SimpleConnection, sql_query};
 use testkit::TestDatabase;
 
 use crate::ctl::{Ctl, Said};
@@ -63,6 +63,44 @@ fn a_schema_of_the_future_is_left_alone() {
     for command in ["migrate", "audit"] {
         assert!(ctl.fails(78, &[command]).contains("29990101000000"));
     }
+}
+
+#[test]
+fn a_schema_that_is_one_expanding_migration_ahead_is_worked_on() {
+    let database = TestDatabase::new();
+    let ctl = Ctl::on(&database);
+    for sql in [
+        "INSERT INTO expanding_migrations VALUES ('29990101000000')",
+        "INSERT INTO __diesel_schema_migrations (version) VALUES ('29990101000000')",
+    ] {
+        sql_query(sql).execute(&mut database.connect()).unwrap();
+    }
+    assert!(ctl.ok(&["migrate"]).contains("schema at 29990101000000: nothing to do"));
+    ctl.ok(&["audit"]);
+}
+
+#[test]
+fn what_others_have_locked_is_waited_for_in_short_turns() {
+    let database = TestDatabase::empty();
+    let mut conn = database.connect();
+    while db::migrations::version(&mut conn)
+        .unwrap()
+        .is_none_or(|version| version.as_str() < "20261123001100")
+    {
+        db::migrations::migrate_next(&mut conn).unwrap();
+    }
+    conn.batch_execute("BEGIN; LOCK TABLE notifications IN ROW EXCLUSIVE MODE").unwrap();
+    let ctl = Ctl::on(&database);
+    assert!(ctl.fails(1, &["migrate", "--wait", "1ms"]).contains("could not be changed"));
+    let mut child = ctl.start(&["migrate", "--wait", "60s"]);
+    let mut err = BufReader::new(child.stderr.take().unwrap());
+    let mut line = String::new();
+    err.read_line(&mut line).unwrap();
+    assert!(line.starts_with("waiting: the schema could not be changed"), "{line}");
+    conn.batch_execute("COMMIT").unwrap();
+    let said = Said::by(child);
+    assert_eq!(said.code, 0, "{}", said.err);
+    assert!(said.out.contains("applied 20261123001200"), "{}", said.out);
 }
 
 #[test]
