@@ -6,6 +6,7 @@
 
 mod figures;
 mod providers;
+mod repair;
 
 use diesel::{PgConnection, QueryResult, RunQueryDsl, sql_types as sql};
 use uuid::Uuid;
@@ -16,6 +17,7 @@ pub use self::{
         most_recently_used, of_all_services, of_platform, of_service, templates_by_month,
     },
     providers::{Carried, by_provider, by_provider_of_service},
+    repair::{Repaired, repair},
 };
 use crate::statement::statement;
 

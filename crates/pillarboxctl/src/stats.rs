@@ -1,10 +1,12 @@
 //! `stats`: how much was sent, and whether the figures are true. Days are London's; what test keys sent is not in it.
 
+use std::time::Duration;
+
 use chrono::{DateTime, NaiveDate, Utc};
 use clap::Args;
 use db::{
     Db,
-    statistics::{self, Counts, Days, Named, Sum, month},
+    statistics::{self, Counts, Days, Named, Repaired, Sum, month},
 };
 use domain::{
     clock::Clock,
@@ -34,12 +36,24 @@ pub(crate) struct Arguments {
     /// Recount all rows instead (slow), and fail when a figure differs; it also does when old rows were dropped
     #[arg(long, conflicts_with = "service")]
     check: bool,
+    /// Make those true that differ, while messages go on; figures of days whose rows were dropped are left alone
+    #[arg(long, requires = "check")]
+    repair: bool,
     #[arg(long)]
     json: bool,
 }
 
-pub(crate) async fn run(Arguments { service, check, json }: Arguments) -> Result<(), Error> {
-    let db = database::open(&database::settings()?.database).await?;
+pub(crate) async fn run(Arguments { service, check, repair, json }: Arguments) -> Result<(), Error> {
+    let mut config = database::settings()?.database;
+    if check {
+        // It takes as long as it takes.
+        config.statement_timeout = Duration::ZERO;
+    }
+    let db = database::open(&config).await?;
+    if repair {
+        let _lock = database::lock(&config, Duration::ZERO).await?;
+        return repaired(&db, json).await;
+    }
     let now = Clock::System.now();
     match service {
         _ if check => recount(&db, json).await,
@@ -57,6 +71,20 @@ async fn recount(db: &Db, json: bool) -> Result<(), Error> {
         0 if json => Ok(()),
         0 => say("every figure is as the rows have it"),
         some => Err(Error::No(format!("{some} figures differ from the rows"))),
+    }
+}
+
+async fn repaired(db: &Db, json: bool) -> Result<(), Error> {
+    let Repaired { figures, statuses, left_alone } = db.run("statistics.repair", statistics::repair).await?;
+    if json {
+        return say_json(&json!({ "figures": figures, "statuses": statuses, "left_alone": left_alone }));
+    }
+    say(&format!("repaired: {figures} figures, and {statuses} notifications in the list of rare statuses"))?;
+    match left_alone {
+        0 => Ok(()),
+        some => {
+            say(&format!("left alone: {some} figures of days without a partition, of which rows are missing"))
+        }
     }
 }
 

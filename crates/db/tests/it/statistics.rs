@@ -181,3 +181,88 @@ fn a_day_is_londons() {
         );
     }
 }
+
+/// The day of `now` in London begins in the day before in UTC, in summer.
+fn with_partitions(conn: &mut PgConnection, now: chrono::DateTime<chrono::Utc>) {
+    db::partition::ensure(conn, now - TimeDelta::days(1)).unwrap();
+    db::partition::ensure(conn, now).unwrap();
+}
+
+#[test]
+fn what_was_not_counted_is_repaired_while_others_write() {
+    let database = TestDatabase::new();
+    let (mut conn, clock) = (database.connect(), Clock::System);
+    let sample = testkit::sample(&mut conn, clock.now());
+    with_partitions(&mut conn, clock.now());
+    // What happened while the migration counted: nobody told.
+    sql_query("ALTER TABLE notifications DISABLE TRIGGER USER").execute(&mut conn).unwrap();
+    for round in 0..4 {
+        live(&mut conn, &sample, &clock, round);
+    }
+    sql_query("ALTER TABLE notifications ENABLE TRIGGER USER").execute(&mut conn).unwrap();
+    live(&mut conn, &sample, &clock, 0);
+    for wrong in [
+        "UPDATE statistics_deltas SET count = count + 3, billable_units = billable_units - 1 WHERE status = 'sending'",
+        "DELETE FROM uncommon_statuses WHERE notification_id IN (SELECT notification_id FROM uncommon_statuses LIMIT 1)",
+        "INSERT INTO uncommon_statuses SELECT id, service_id, 'pending' FROM notifications ORDER BY id DESC LIMIT 2
+         ON CONFLICT (notification_id) DO UPDATE SET status = 'pending'",
+    ] {
+        assert!(sql_query(wrong).execute(&mut conn).unwrap() > 0, "{wrong}");
+    }
+    statistics::fold(&mut conn).unwrap();
+    sql_query("UPDATE statistics_by_month SET count = 7 WHERE status = 'created'")
+        .execute(&mut conn)
+        .unwrap();
+    assert!(statistics::differences(&mut conn).unwrap() > 0);
+
+    let ended = AtomicBool::new(false);
+    let repaired = thread::scope(|scope| {
+        for writer in 0..2 {
+            let (mut conn, sample, clock, ended) = (database.connect(), &sample, &clock, &ended);
+            scope.spawn(move || {
+                let mut round = writer;
+                while !ended.load(Ordering::Relaxed) {
+                    live(&mut conn, sample, clock, round);
+                    statistics::fold(&mut conn).unwrap();
+                    round += 1;
+                }
+            });
+        }
+        let repaired: Vec<_> = (0..5).map(|_| statistics::repair(&mut conn)).collect();
+        ended.store(true, Ordering::Relaxed);
+        repaired
+    });
+    let repaired: Vec<_> = repaired.into_iter().map(Result::unwrap).collect();
+    assert!(repaired[0].figures > 0 && repaired[0].statuses > 0, "{repaired:?}");
+    for again in &repaired[1..] {
+        assert_eq!((again.figures, again.statuses), (0, 0), "nothing is repaired twice");
+    }
+    assert_eq!(statistics::differences(&mut conn).unwrap(), 0);
+    let listed = "SELECT count(*) FROM uncommon_statuses";
+    let rare =
+        "SELECT count(*) FROM notifications JOIN uncommon_statuses USING (status) WHERE id = notification_id";
+    let all = "SELECT count(*) FROM notifications WHERE is_uncommon(status)";
+    assert_eq!([listed, rare].map(|query| count(&mut conn, query)), [count(&mut conn, all); 2]);
+}
+
+#[test]
+fn figures_without_their_rows_are_left_alone() {
+    let database = TestDatabase::new();
+    let (mut conn, now) = (database.connect(), Clock::System.now());
+    let sample = testkit::sample(&mut conn, now);
+    with_partitions(&mut conn, now);
+    db::intake::store(&mut conn, &[testkit::notification(&sample, Channel::Sms, now)]).unwrap();
+    let old = now - TimeDelta::days(40);
+    db::intake::store(&mut conn, &[testkit::notification(&sample, Channel::Sms, old)]).unwrap();
+    sql_query(format!("DROP TABLE notifications_{}", now.format("%Y%m%d"))).execute(&mut conn).unwrap();
+    sql_query("UPDATE statistics_deltas SET count = 5").execute(&mut conn).unwrap();
+    for _ in 0..2 {
+        let repaired = statistics::repair(&mut conn).unwrap();
+        assert_eq!(
+            (repaired.figures, repaired.left_alone),
+            (0, 2),
+            "one dropped, one that never had a partition"
+        );
+    }
+    assert_eq!(count(&mut conn, "SELECT sum(count)::bigint FROM figures"), 10);
+}

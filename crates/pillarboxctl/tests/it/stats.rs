@@ -37,6 +37,14 @@ fn figures_are_shown_and_those_that_are_not_true_are_found() {
     sql_query("UPDATE statistics_deltas SET count = count + 1").execute(&mut conn).unwrap();
     assert!(ctl.fails(1, &["stats", "--check"]).ends_with("differ from the rows"));
     assert_eq!(ctl.run(&["stats", "--check", "--json"]).code, 1);
+
+    assert_eq!(ctl.run(&["stats", "--repair"]).code, 2, "no repair without a check");
+    db::partition::ensure(&mut conn, now - chrono::TimeDelta::days(1)).unwrap();
+    let repaired = ctl.json(&["stats", "--check", "--repair", "--json"]);
+    // Of two days' figures, and of what months they are in nothing is wrong.
+    assert_eq!(repaired, json!({"figures": 2, "statuses": 0, "left_alone": 0}));
+    ctl.ok(&["stats", "--check"]);
+    assert!(ctl.ok(&["stats", "--check", "--repair"]).starts_with("repaired: 0 figures"));
 }
 
 #[test]
