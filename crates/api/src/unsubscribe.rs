@@ -10,7 +10,10 @@ use actix_web::{HttpRequest, HttpResponse, ResponseError, http::header::ACCEPT, 
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use chrono::{DateTime, TimeDelta, Utc};
 use db::{notification, sealing::Keyring};
-use domain::id::{NotificationId, ServiceId, UnsubscribeRequestId};
+use domain::{
+    email::fits_a_header,
+    id::{NotificationId, ServiceId, UnsubscribeRequestId},
+};
 use maud::html;
 use serde::Serialize;
 use serde_json::json;
@@ -58,7 +61,8 @@ impl Links {
         let [public, page] = bases(&app.config, root);
         let path = format!("unsubscribe/{id}/{}", token(&app.keyring, id, address, now));
         Self {
-            one_click: Some(callers.unwrap_or_else(|| format!("{public}/{path}"))),
+            // Made from what the caller called us, and a long address: too much for a header, perhaps. People have theirs.
+            one_click: callers.or_else(|| Some(format!("{public}/{path}")).filter(|url| fits_a_header(url))),
             page: Some(format!("{page}/{path}")),
         }
     }

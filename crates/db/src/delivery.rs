@@ -10,6 +10,7 @@ use domain::{
     id::{NotificationId, ReceiptId},
     notification::{Attempt, Notification, Outcome, Sender},
     retry::{Next, RecipientTrouble, RetryPolicy, SendFailure},
+    sender_name::sendable_local_part,
     status::{ProviderId, Status, Trigger},
     template::Personalisation,
     wakeup::{Kind, WakeUp},
@@ -183,7 +184,7 @@ fn notification(keyring: &Keyring, row: Loaded) -> Result<Notification, Unreadab
         personalisation,
         unsubscribe_url: links.0,
         unsubscribe_page_url: links.1,
-        service: Sender { active, name, prefix_sms, email_local_part },
+        service: Sender { active, name, prefix_sms, email_local_part: sendable_local_part(email_local_part) },
         created_at,
     })
 }

@@ -6,7 +6,7 @@ use diesel::{
 };
 use domain::{
     id::{ReplyToId, ServiceId, SmsSenderId},
-    sender_name::email_local_part,
+    sender_name::{normalised_name, sendable_local_part},
     status::{Channel, UnknownWord},
 };
 use uuid::Uuid;
@@ -208,7 +208,7 @@ pub fn find(conn: &mut PgConnection, id: ServiceId) -> QueryResult<Option<Servic
         active,
         restricted,
         prefix_sms,
-        email_local_part,
+        email_local_part: sendable_local_part(email_local_part),
         permissions: permissions.into_iter().map(|permission| permission.0).collect(),
         sms_senders: senders.into_iter().map(sms_sender).collect(),
         reply_to_addresses: reply_tos.into_iter().map(reply_to).collect(),
@@ -227,7 +227,7 @@ pub fn find(conn: &mut PgConnection, id: ServiceId) -> QueryResult<Option<Servic
 /// # Errors
 /// When a query fails; then nothing is written.
 pub fn put(conn: &mut PgConnection, service: &Service, now: DateTime<Utc>) -> QueryResult<()> {
-    let normalised_name = email_local_part(&service.name);
+    let normalised_name = normalised_name(&service.name);
     conn.transaction(|conn| {
         let row = (
             services::name.eq(&service.name),

@@ -12,7 +12,7 @@ use diesel::{
     AsChangeset, ExpressionMethods, Insertable, PgConnection, PgTextExpressionMethods, QueryDsl, QueryResult,
     Queryable, RunQueryDsl, Selectable, SelectableHelper,
 };
-use domain::id::ServiceId;
+use domain::{id::ServiceId, sender_name::sendable_local_part};
 use serde::{Serialize, Serializer};
 use serde_json::{Value, json};
 use uuid::Uuid;
@@ -139,6 +139,13 @@ fn with_a_space<S: Serializer>(time: &Option<DateTime<Utc>>, serializer: S) -> R
     time.map(|time| time.format("%Y-%m-%d %H:%M:%S%.6f").to_string()).serialize(serializer)
 }
 
+impl Settings {
+    fn sendable(mut self) -> Self {
+        self.email_local_part = sendable_local_part(self.email_local_part);
+        self
+    }
+}
+
 impl Details {
     /// A service in trial mode with what the wire contract gives one that says no more of itself.
     #[must_use]
@@ -228,7 +235,7 @@ pub fn list(conn: &mut PgConnection, which: &Which) -> QueryResult<Vec<Details>>
         |(id, created_at, settings, facts): (Uuid, DateTime<Utc>, Settings, Option<Facts>)| Details {
             id: ServiceId(id),
             created_at,
-            settings,
+            settings: settings.sendable(),
             permissions: permissions.remove(&id).unwrap_or_default(),
             facts: facts.unwrap_or_default(),
             callbacks: callbacks.remove(&id).unwrap_or_default(),

@@ -29,6 +29,16 @@ pub const RENDERED_LIMIT: usize = 10_000_000;
 #[error("The message is longer than {RENDERED_LIMIT} bytes when rendered")]
 pub struct TooLarge;
 
+/// The longest link in a header, in bytes: with the header's name and angle brackets it fits on a line, which has at most
+/// 998 (RFC 5322, 2.1.1) and cannot be broken within a link.
+pub const LONGEST_HEADER_LINK: usize = 900;
+
+/// Whether a link can stand between angle brackets in a header.
+#[must_use]
+pub fn fits_a_header(url: &str) -> bool {
+    url.len() <= LONGEST_HEADER_LINK && url.chars().all(|c| c.is_ascii_graphic() && c != '<' && c != '>')
+}
+
 /// In characters; mail programs show fewer.
 const PREHEADER_LENGTH: usize = 256;
 

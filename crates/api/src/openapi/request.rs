@@ -176,7 +176,7 @@ fn value_or_file() -> RefOr<Schema> {
 fn one_click_unsubscribe_url() -> ObjectBuilder {
     text(
         "An `https` URL for the header `List-Unsubscribe`, to which mail programs post. It takes the place of the template’s \
-         own link there.",
+         own link there. Up to 900 characters.",
     )
     .format(Some(SchemaFormat::Custom("uri".into())))
 }

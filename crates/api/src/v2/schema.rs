@@ -3,6 +3,7 @@
 
 use chrono::{DateTime, NaiveDateTime, TimeDelta, Utc};
 use domain::{
+    email::{LONGEST_HEADER_LINK, fits_a_header},
     email_address::EmailAddress,
     id::parse_lenient,
     phone::{PhoneNumber, SmsPermissions},
@@ -73,7 +74,7 @@ impl EmailRequest {
         let personalisation = form.optional("personalisation", object);
         form.optional("scheduled_for", |value| scheduled_for(value, now));
         let email_reply_to_id = form.optional("email_reply_to_id", uuid);
-        let one_click_unsubscribe_url = form.optional("one_click_unsubscribe_url", https_url);
+        let one_click_unsubscribe_url = form.optional("one_click_unsubscribe_url", one_click_url);
         let sanitise_content_for = form.optional("sanitise_content_for", array_or_null);
         match (email_address, template_id, form.errors()) {
             (Some(email_address), Some(template_id), errors) if errors.is_empty() => Ok(Self {
@@ -349,6 +350,16 @@ pub(crate) fn https_url(value: Value) -> Result<String, String> {
         && rest.matches('#').count() <= 1
         && escapes;
     if fits { Ok(url) } else { Err(bad()) }
+}
+
+fn one_click_url(value: Value) -> Result<String, String> {
+    let url = https_url(value)?;
+    // What passes holds nothing else that a header could not carry.
+    if fits_a_header(&url) {
+        Ok(url)
+    } else {
+        Err(format!("is longer than {LONGEST_HEADER_LINK} characters"))
+    }
 }
 
 #[cfg(test)]

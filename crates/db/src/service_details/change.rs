@@ -7,7 +7,7 @@ use diesel::{
 };
 use domain::{
     id::{ApiKeyId, ServiceId, SmsSenderId, TemplateId},
-    sender_name::email_local_part,
+    sender_name::{email_local_part, normalised_name},
 };
 use uuid::Uuid;
 
@@ -161,15 +161,15 @@ fn hold(conn: &mut PgConnection, id: ServiceId) -> QueryResult<Option<Details>> 
 /// Works out what follows from the details, and whether they may be stored.
 fn prepare(conn: &mut PgConnection, details: &mut Details) -> QueryResult<Result<(), Refused>> {
     let settings = &mut details.settings;
-    settings.normalised_name = email_local_part(&settings.name);
+    settings.normalised_name = normalised_name(&settings.name);
     if settings.normalised_name.is_empty() {
         return Ok(Err(Refused::NameWithoutLetters));
     }
-    settings.email_local_part =
-        email_local_part(settings.email_sender_name.as_deref().unwrap_or(&settings.name));
-    if settings.email_local_part.is_empty() {
+    let shown = settings.email_sender_name.as_deref().unwrap_or(&settings.name);
+    if normalised_name(shown).is_empty() {
         return Ok(Err(Refused::SenderNameWithoutLetters));
     }
+    settings.email_local_part = email_local_part(shown);
     // Held until the end of the transaction: of two who want one name at once, the second sees the first's.
     diesel::sql_query("SELECT pg_advisory_xact_lock(hashtextextended('service name ' || $1, 0))")
         .bind::<diesel::sql_types::Text, _>(&settings.normalised_name)

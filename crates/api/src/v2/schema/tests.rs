@@ -143,6 +143,12 @@ fn https_urls() {
     for fine in ["https://example.com/u?id=1&x=%20#top", "https:x", "httpsx://a"] {
         assert_eq!(email(&json!({"one_click_unsubscribe_url": fine})), Vec::<String>::new(), "{fine}");
     }
+    let long = |length: usize| format!("https://example.com/{}", "a".repeat(length - 20));
+    assert_eq!(email(&json!({"one_click_unsubscribe_url": long(900)})), Vec::<String>::new());
+    assert_eq!(
+        email(&json!({"one_click_unsubscribe_url": long(901)})),
+        ["one_click_unsubscribe_url is longer than 900 characters"]
+    );
     let bad = [
         "http://example.com",
         "HTTPS://example.com",
