@@ -2,6 +2,7 @@
 
 use std::{fmt, time::Duration};
 
+use domain::this_machine::is_this_machine;
 use lapin::uri::{AMQPScheme, AMQPUri};
 use serde::Deserialize;
 
@@ -14,6 +15,8 @@ pub struct Config {
     /// `amqp://user:password@host:port/vhost`, or `amqps` for TLS with the machine's certificates. `/` in the name of the
     /// vhost is written `%2f`.
     pub url: String,
+    /// Lets `amqp://` go to a host that is not this machine: whoever is on the way can read the password, and everything else.
+    pub credentials_without_tls: bool,
     /// What the names of all exchanges and queues begin with.
     pub prefix: String,
     /// What a connection attempt may take, from the TCP handshake to the declared queues.
@@ -36,6 +39,7 @@ impl Default for Config {
     fn default() -> Self {
         Self {
             url: "amqp://127.0.0.1:5672/%2f".to_owned(),
+            credentials_without_tls: false,
             prefix: "pillarbox".to_owned(),
             connect_timeout: Duration::from_secs(5),
             publish_timeout: Duration::from_secs(5),
@@ -51,6 +55,7 @@ impl fmt::Debug for Config {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self {
             url: _,
+            credentials_without_tls: _,
             prefix,
             connect_timeout,
             publish_timeout,
@@ -78,6 +83,13 @@ impl Config {
         uri.query.heartbeat.get_or_insert(seconds);
         Ok(uri)
     }
+
+    /// There are always credentials: where the URL has none, RabbitMQ's own are sent.
+    pub(crate) fn check_tls(&self) -> Result<(), BrokerError> {
+        let uri = self.uri()?;
+        let open = uri.scheme == AMQPScheme::AMQP && !is_this_machine(&uri.authority.host);
+        if open && !self.credentials_without_tls { Err(BrokerError::NoTls) } else { Ok(()) }
+    }
 }
 
 /// Where a connection goes, fit for a log line.
@@ -92,6 +104,21 @@ pub(crate) fn address(uri: &AMQPUri) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn credentials_go_over_tls_unless_told_by_name() {
+        let check = |url: &str, credentials_without_tls| {
+            Config { url: url.into(), credentials_without_tls, ..Config::default() }.check_tls().is_ok()
+        };
+        for url in
+            ["amqp://u:p@127.0.0.1/", "amqp://localhost", "amqp://u:p@[::1]:5672/x", "amqps://u:p@rabbit/"]
+        {
+            assert!(check(url, false), "{url}");
+        }
+        for url in ["amqp://u:p@rabbit/", "amqp://rabbit", "amqp://u:p@10.0.0.1:5672/x"] {
+            assert!(!check(url, false) && check(url, true), "{url}");
+        }
+    }
 
     #[test]
     fn the_password_never_shows() {

@@ -46,6 +46,11 @@ use crate::{link::Link, publisher::Sender, topology::Topology};
 pub enum BrokerError {
     #[error("`broker.url` is not a URL like amqp://user:password@host:5672/%2f")]
     Url,
+    #[error(
+        "`broker.url` would send credentials without TLS: say amqps://, or, in a network that you trust, \
+         `broker.credentials_without_tls = true`"
+    )]
+    NoTls,
     #[error("`broker.prefix` must be 1 to 100 of the characters A-Z a-z 0-9 . _ -")]
     Prefix,
     #[error("a step of `broker.not_found_ladder` must be longer than nothing and shorter than 49 days")]
@@ -92,7 +97,7 @@ impl Broker {
     /// # Errors
     /// When the configuration cannot be right.
     pub fn start(config: &Config, name: &str, clock: Clock) -> Result<Self, BrokerError> {
-        config.uri()?;
+        config.check_tls()?;
         let topology = Topology::new(&config.prefix, config.not_found_ladder.clone())?;
         let stopping = CancellationToken::new();
         let shared = Shared {

@@ -32,6 +32,7 @@ pub mod advisory_lock;
 pub mod api_key;
 pub mod audit;
 pub mod callback;
+mod database_tls;
 pub mod delivery;
 pub mod document;
 pub mod due;

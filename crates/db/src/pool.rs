@@ -11,6 +11,7 @@ use serde::Deserialize;
 use tokio::sync::Semaphore;
 
 use crate::{
+    database_tls,
     error::DbError,
     migrations::{self, SchemaMismatch},
 };
@@ -19,7 +20,8 @@ use crate::{
 #[derive(Clone, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Config {
-    /// `postgres://user:password@host:port/name`; also taken from the plain `DATABASE_URL`.
+    /// `postgres://user:password@host:port/name`; also taken from the plain `DATABASE_URL`. Unless it names an `sslmode`, one
+    /// that leads to another machine requires TLS.
     pub url: String,
     /// Connections of this process, besides the one of each group writer.
     pub pool_size: u32,
@@ -56,11 +58,17 @@ impl Config {
     /// The URL as libpq gets it.
     fn address(&self) -> String {
         let mut url = self.url.clone();
+        let mut say = |setting: &str| {
+            let separator = if url.contains('?') { '&' } else { '?' };
+            url.push_str(&format!("{separator}{setting}"));
+        };
         for (setting, value) in PATIENCE {
-            if !url.contains(&format!("{setting}=")) {
-                let separator = if url.contains('?') { '&' } else { '?' };
-                url.push_str(&format!("{separator}{setting}={value}"));
+            if !self.url.contains(&format!("{setting}=")) {
+                say(&format!("{setting}={value}"));
             }
+        }
+        if database_tls::is_left_open(&self.url) {
+            say("sslmode=require");
         }
         url
     }
@@ -101,6 +109,12 @@ impl Db {
     /// Makes the pool. Connections are made when they are needed, so this succeeds while the database is still away.
     #[must_use]
     pub fn new(config: &Config) -> Self {
+        if database_tls::is_left_open(&config.url) {
+            tracing::info!(
+                "database.url names no sslmode, and the host is not this machine: TLS is required. In a network that you \
+                 trust, say sslmode=disable"
+            );
+        }
         let pool = Pool::builder()
             .max_size(config.pool_size)
             .min_idle(Some(0))

@@ -26,6 +26,7 @@ pub mod sender_name;
 pub mod sms;
 pub mod status;
 pub mod template;
+pub mod this_machine;
 mod typography;
 pub mod wakeup;
 pub mod whitespace;
