@@ -2,7 +2,7 @@
 
 use std::{fmt, time::Duration};
 
-use domain::status::ProviderId;
+use domain::{status::ProviderId, this_machine::is_this_machine};
 use serde::Deserialize;
 use url::Url;
 
@@ -37,10 +37,11 @@ impl Default for Config {
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct HttpConfig {
-    /// For the TCP connection. The wire contract says 10 s.
+    /// For a connection, TLS included. The wire contract says 10 s.
     #[serde(with = "humantime_serde")]
     pub connect_timeout: Duration,
-    /// For one call as a whole, from choosing a connection to the last byte of the answer.
+    /// For each read, and each write: how long nothing may happen. The wire contract says 10 s. The call as a whole may take
+    /// as long as the sender's lease allows.
     #[serde(with = "humantime_serde")]
     pub timeout: Duration,
     /// Idle connections kept per host. As many as calls run at once, or connections are made and thrown away.
@@ -60,6 +61,8 @@ impl Default for HttpConfig {
 pub struct SmsConfig {
     /// Where texts are posted; by default the company's own address.
     pub url: String,
+    /// Lets the key, and the credentials for receipts, go over plain `http://` to hosts other than this machine.
+    pub credentials_without_tls: bool,
     /// Without it the company is not configured. MMG's goes into the `Authorization` header as it is, after `Basic `.
     pub key: Secret,
     /// For texts to other countries; by default the key. Firetext's only.
@@ -92,7 +95,24 @@ impl SmsConfig {
             return Ok(None);
         }
         let url = if self.url.is_empty() { usual.url } else { &self.url };
-        Ok(Some(Company { uri: http_url(usual.id, "url", url)?, receipt_url: receipt_url(usual.id, self)? }))
+        let uri = http_url(usual.id, "url", url)?;
+        self.check_tls(usual.id, "url", uri.scheme_str(), uri.host())?;
+        Ok(Some(Company { uri, receipt_url: receipt_url(usual.id, self)? }))
+    }
+
+    fn check_tls(
+        &self,
+        provider: ProviderId,
+        field: &'static str,
+        scheme: Option<&str>,
+        host: Option<&str>,
+    ) -> Result<(), ConfigError> {
+        if scheme == Some("https") || self.credentials_without_tls || host.is_some_and(is_this_machine) {
+            return Ok(());
+        }
+        let problem = "credentials would go over http://: say https://; where everybody on the way may read them, \
+                       credentials_without_tls = true";
+        Err(ConfigError::new(provider, field, problem))
     }
 }
 
@@ -163,6 +183,7 @@ fn receipt_url(provider: ProviderId, config: &SmsConfig) -> Result<Option<Secret
     if user.is_empty() {
         return Ok(Some(Secret::from(url.as_str())));
     }
+    config.check_tls(provider, "receipt_url", Some(parsed.scheme()), parsed.host_str())?;
     let written = parsed.set_username(user).and_then(|()| parsed.set_password(Some(password.expose())));
     written.map_err(|()| invalid(&"cannot hold credentials"))?;
     Ok(Some(Secret::from(parsed.as_str())))
@@ -195,6 +216,28 @@ mod tests {
         for bad in ["notify.example", "ftp://notify.example/", "https://"] {
             assert!(written(bad, "user", "pass").is_err(), "{bad}");
         }
+    }
+
+    #[test]
+    fn credentials_do_not_go_over_plain_http_unless_told_by_name() {
+        let company = |url: &str, receipt_url: &str, credentials_without_tls| {
+            let config = SmsConfig {
+                url: url.into(),
+                key: "hush".into(),
+                receipt_url: receipt_url.into(),
+                receipt_user: "u".into(),
+                credentials_without_tls,
+                ..SmsConfig::default()
+            };
+            config.company(&mmg::USUAL).map(|company| company.is_some()).map_err(|e| e.field)
+        };
+        for url in ["https://mmg.example/", "http://127.0.0.1:1/", "http://[::1]:1/", "http://localhost/"] {
+            assert_eq!(company(url, url, false), Ok(true), "{url}");
+        }
+        let open = "http://mmg.example/";
+        assert_eq!(company(open, "", false), Err("url"));
+        assert_eq!(company("", open, false), Err("receipt_url"));
+        assert_eq!(company(open, open, true), Ok(true));
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! The one HTTP client: connection options, time-outs, bounded answers, and what an HTTP status says about a send.
 
-use std::{error::Error, time::Duration};
+use std::{error::Error, io, time::Duration};
 
 use bytes::Bytes;
 use chrono::{DateTime, Utc};
@@ -11,12 +11,13 @@ use hyper::{
     body::Incoming,
     header::{AUTHORIZATION, CONTENT_TYPE, DATE, HeaderName, HeaderValue, RETRY_AFTER},
 };
-use hyper_rustls::{ConfigBuilderExt, HttpsConnector, HttpsConnectorBuilder};
+use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
+use hyper_timeout::TimeoutConnector;
 use hyper_util::{
     client::legacy::{Client, connect::HttpConnector},
     rt::{TokioExecutor, TokioTimer},
 };
-use rustls::{ClientConfig, RootCertStore};
+use rustls::ClientConfig;
 
 use crate::{
     config::HttpConfig,
@@ -33,7 +34,7 @@ const IDLE_TIMEOUT: Duration = Duration::from_secs(4);
 
 #[derive(Debug)]
 pub(crate) struct HttpClient {
-    client: Client<HttpsConnector<HttpConnector>, Full<Bytes>>,
+    client: Client<TimeoutConnector<HttpsConnector<HttpConnector>>, Full<Bytes>>,
     timeout: Duration,
     clock: Clock,
 }
@@ -56,21 +57,26 @@ pub(crate) struct Answer {
 }
 
 impl HttpClient {
-    pub(crate) fn new(config: &HttpConfig) -> Self {
+    pub(crate) fn new(config: &HttpConfig, tls: ClientConfig) -> Self {
         let (idle, interval, probes) = KEEP_ALIVE;
         let mut tcp = HttpConnector::new();
         tcp.enforce_http(false);
         // A request is one small write; Nagle would hold its tail back until the last answer is acknowledged.
         tcp.set_nodelay(true);
-        tcp.set_connect_timeout(Some(config.connect_timeout));
         tcp.set_keepalive(Some(idle));
         tcp.set_keepalive_interval(Some(interval));
         tcp.set_keepalive_retries(Some(probes));
         let connector = HttpsConnectorBuilder::new()
-            .with_tls_config(tls())
+            .with_tls_config(tls)
             .https_or_http()
             .enable_http1()
             .wrap_connector(tcp);
+        let mut connector = TimeoutConnector::new(connector);
+        connector.set_connect_timeout(Some(config.connect_timeout));
+        connector.set_read_timeout(Some(config.timeout));
+        connector.set_write_timeout(Some(config.timeout));
+        // A connection that rests is read from, too: what it waited then is not the provider's.
+        connector.set_reset_reader_on_write(true);
         let client = Client::builder(TokioExecutor::new())
             .timer(TokioTimer::new())
             .pool_timer(TokioTimer::new())
@@ -82,25 +88,23 @@ impl HttpClient {
         Self { client, timeout: config.timeout, clock: Clock::System }
     }
 
-    /// One call. A second try is made only when no connection could be had, so that nothing is ever sent twice.
+    /// One call, for as long as something happens: how long that may be altogether is its caller's to say. A second try is
+    /// made only when a connection was refused, so that nothing is ever sent twice.
     pub(crate) async fn post(&self, post: &Post<'_>) -> Result<Answer, SendFailure> {
-        let call = async {
-            let response = once_more(|| async {
-                self.client
-                    .request(post.request())
-                    .await
-                    .map_err(|e| if e.is_connect() { Tried::NotReached(e) } else { Tried::MaybeReached(e) })
-            });
-            match response.await {
-                Ok(response) => Ok(self.read(response).await),
-                Err(e) if e.is_connect() => Err(SendFailure::Transient(chain(&e))),
-                Err(e) => Err(SendFailure::Unanswered(chain(&e))),
-            }
-        };
-        match tokio::time::timeout(self.timeout, call).await {
-            Ok(answer) => answer,
-            Err(_) => Err(SendFailure::Unanswered(format!("no answer within {:?}", self.timeout))),
+        let response = once_more(|| async {
+            let refused = |e: &hyper_util::client::legacy::Error| e.is_connect() && !timed_out(e);
+            let tried = |e| if refused(&e) { Tried::NotReached(e) } else { Tried::MaybeReached(e) };
+            self.client.request(post.request()).await.map_err(tried)
+        });
+        match response.await {
+            Ok(response) => Ok(self.read(response).await),
+            Err(e) if e.is_connect() => Err(SendFailure::Transient(chain(&e))),
+            Err(e) => Err(SendFailure::Unanswered(self.without_answer(&e))),
         }
+    }
+
+    fn without_answer(&self, error: &(dyn Error + 'static)) -> String {
+        if timed_out(error) { format!("no answer within {:?}", self.timeout) } else { chain(error) }
     }
 
     async fn read(&self, response: hyper::Response<Incoming>) -> Answer {
@@ -108,7 +112,7 @@ impl HttpClient {
         let body = Limited::new(body, LONGEST_ANSWER).collect().await;
         Answer {
             status: head.status,
-            body: body.map(http_body_util::Collected::to_bytes).map_err(|e| chain(e.as_ref())),
+            body: body.map(http_body_util::Collected::to_bytes).map_err(|e| self.without_answer(e.as_ref())),
             retry_after: retry_after(&head.headers, self.clock.now()),
         }
     }
@@ -173,21 +177,12 @@ fn date(headers: &HeaderMap, name: &HeaderName) -> Option<DateTime<Utc>> {
     DateTime::parse_from_rfc2822(headers.get(name)?.to_str().ok()?).ok().map(|date| date.to_utc())
 }
 
-/// The system's roots. A machine without any (a bare container) can still reach providers over plain HTTP, as the
-/// simulator is; HTTPS then fails call by call, and says why.
-fn tls() -> ClientConfig {
-    let with_provider = || {
-        ClientConfig::builder_with_provider(rustls::crypto::aws_lc_rs::default_provider().into())
-            .with_safe_default_protocol_versions()
-            .expect("aws-lc-rs supports the default TLS versions")
+/// Whether it was silence.
+fn timed_out(error: &(dyn Error + 'static)) -> bool {
+    let is_silence = |e: &(dyn Error + 'static)| {
+        e.downcast_ref::<io::Error>().is_some_and(|e| e.kind() == io::ErrorKind::TimedOut)
     };
-    match with_provider().with_native_roots() {
-        Ok(builder) => builder.with_no_client_auth(),
-        Err(error) => {
-            tracing::warn!(%error, "no root certificates: providers cannot be reached over HTTPS");
-            with_provider().with_root_certificates(RootCertStore::empty()).with_no_client_auth()
-        }
-    }
+    is_silence(error) || error.source().is_some_and(timed_out)
 }
 
 /// An error with its causes. Of our own libraries and the operating system only, so without personal data.

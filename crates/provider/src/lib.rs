@@ -15,7 +15,9 @@ mod quick_retry;
 pub mod receipt;
 pub mod ses_receipt;
 pub mod smtp;
+mod smtp_answers;
 mod smtp_connection;
+mod tls;
 
 use std::{
     fmt,
@@ -141,12 +143,13 @@ impl Providers {
     /// When a setting cannot be used.
     pub fn new(config: &Config) -> Result<Self, ConfigError> {
         let Config { mmg, firetext, smtp, .. } = config;
-        let http = Arc::new(HttpClient::new(&config.http));
+        let tls = tls::client();
+        let http = Arc::new(HttpClient::new(&config.http, tls.clone()));
         let mmg = Mmg::new(mmg, &http)?.map(SmsProvider::Mmg);
         let firetext = Firetext::new(firetext, &http)?.map(SmsProvider::Firetext);
         Ok(Self {
             sms: mmg.into_iter().chain(firetext).collect(),
-            email: Smtp::new(smtp)?.map(EmailProvider::Smtp).into_iter().collect(),
+            email: Smtp::new(smtp, &Arc::new(tls))?.map(EmailProvider::Smtp).into_iter().collect(),
             standings: RwLock::default(),
             sms_sender: config.sms_sender.clone(),
             accept_unsigned_receipts: smtp.accept_unsigned_receipts,

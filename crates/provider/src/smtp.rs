@@ -3,7 +3,7 @@
 //! The reference of an e-mail is its `Message-ID`, which we choose: it holds the notification's id, is the same on every
 //! attempt, and so lets a relay or a mailbox recognise the second copy that at-least-once sending can produce.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use domain::{
     id::NotificationId,
@@ -11,6 +11,7 @@ use domain::{
     status::ProviderId,
 };
 use lettre::transport::smtp::Error;
+use rustls::ClientConfig;
 use serde::Deserialize;
 
 use crate::{
@@ -30,11 +31,14 @@ pub struct Config {
     /// `…?tls=opportunistic`, `smtps://…` (TLS from the start) or `smtp://host` (plain). A path, as in
     /// `smtp://host/mail.example`, is the name that we introduce ourselves by.
     pub url: Secret,
+    /// Signs in without TLS, too: whoever is on the way to the relay can read the URL's user and password.
+    pub credentials_without_tls: bool,
     /// The domain of every From address and Message-ID.
     pub from_domain: String,
     /// Connections to the relay, and so e-mails in flight.
     pub pool_size: u32,
-    /// For one e-mail as a whole, a new connection included.
+    /// For opening a connection, and for each answer but the one to the end of a mail: that one may mean that the mail is
+    /// taken, and is waited for as long as the lease of the sender allows.
     #[serde(with = "humantime_serde")]
     pub timeout: Duration,
     /// Believes receipts without a verified signature: for the simulator, or a relay in the platform's own network.
@@ -45,6 +49,7 @@ impl Default for Config {
     fn default() -> Self {
         Self {
             url: Secret::default(),
+            credentials_without_tls: false,
             from_domain: "notify.localhost".into(),
             pool_size: 100,
             timeout: Duration::from_secs(10),
@@ -62,14 +67,15 @@ pub struct Smtp {
 
 impl Smtp {
     /// None when it is not configured.
-    pub(crate) fn new(config: &Config) -> Result<Option<Self>, ConfigError> {
+    pub(crate) fn new(config: &Config, tls: &Arc<ClientConfig>) -> Result<Option<Self>, ConfigError> {
         if config.url.is_empty() {
             return Ok(None);
         }
         if !is_host(&config.from_domain) {
             return Err(ConfigError::new(ID, "from_domain", "not a domain name in ASCII"));
         }
-        let server = Server::parse(config.url.expose()).map_err(|e| ConfigError::new(ID, "url", e))?;
+        let server = Server::parse(config.url.expose(), config.credentials_without_tls, tls)
+            .map_err(|e| ConfigError::new(ID, "url", e))?;
         let pool = Pool::new(server, config.pool_size, config.timeout);
         Ok(Some(Self { pool, domain: config.from_domain.clone() }))
     }
@@ -86,30 +92,33 @@ impl Smtp {
     }
 }
 
+/// So short that a whole address, its local part being at most 64 octets, is no longer than the 254 of RFC 5321.
 fn is_host(text: &str) -> bool {
-    !text.is_empty()
-        && text.split('.').all(|label| !label.is_empty())
+    text.len() <= 189
+        && text.split('.').all(|label| (1..=63).contains(&label.len()))
         && text.chars().all(|c| c.is_ascii_alphanumeric() || c == '.' || c == '-')
 }
 
 /// What a failed dialogue means: who is to blame depends on where it failed.
 pub(crate) fn failure(stage: Stage, error: &Error) -> SendFailure {
     let reason = reason(stage, error);
-    // Our own greeting, name, password or sender was refused; or the server offers no TLS or sign-in that we may use.
+    // Our own greeting, name, password or sender was refused; or the server offers no sign-in that we know.
     let ours = match stage {
         Stage::Connect => error.is_client(),
         Stage::SignIn => error.is_client() || error.is_permanent(),
         Stage::Sender => error.is_permanent(),
-        Stage::Recipient | Stage::Content => error.status().is_some_and(|code| u16::from(code) == 530),
+        Stage::Recipient | Stage::Data | Stage::Content => {
+            error.status().is_some_and(|code| u16::from(code) == 530)
+        }
     };
     if ours {
         SendFailure::Misconfigured(reason)
     } else if let Some(trouble) = recipient_trouble(stage, error) {
         SendFailure::Recipient { trouble, reason }
-    } else if error.is_permanent() && matches!(stage, Stage::Recipient | Stage::Content) {
+    } else if error.is_permanent() && matches!(stage, Stage::Recipient | Stage::Data | Stage::Content) {
         SendFailure::Rejected(reason)
-    } else if stage == Stage::Content && error.status().is_none() {
-        SendFailure::Unanswered(reason)
+    } else if error.status().is_none() {
+        stage.broken_off(reason)
     } else {
         SendFailure::Transient(reason)
     }
@@ -121,7 +130,7 @@ fn recipient_trouble(stage: Stage, error: &Error) -> Option<RecipientTrouble> {
     let about_recipient = match stage {
         Stage::Connect | Stage::SignIn | Stage::Sender => return None,
         Stage::Recipient => true,
-        Stage::Content => false,
+        Stage::Data | Stage::Content => false,
     };
     let code = u16::from(error.status()?);
     let text = text(error);
@@ -178,6 +187,7 @@ fn enhanced_code(text: &str) -> Option<&str> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::tls;
 
     #[test]
     fn only_an_enhanced_code_is_quoted() {
@@ -190,27 +200,37 @@ mod tests {
 
     #[test]
     fn a_relay_is_configured_by_its_url() {
-        let smtp = |url: &str| Smtp::new(&Config { url: url.into(), ..Config::default() });
+        let new = |config: &Config| Smtp::new(config, &Arc::new(tls::client()));
+        let smtp = |url: &str| new(&Config { url: url.into(), ..Config::default() });
         assert!(smtp("").unwrap().is_none());
         for url in
             ["smtp://127.0.0.1:2525", "smtp://host/mail.example", "smtp://u%40x:p@host:587?tls=opportunistic"]
         {
             assert!(smtp(url).unwrap().is_some(), "{url}");
         }
-        for url in ["localhost", "http://host", "smtp://", "smtp://host?tls=maybe", "smtp://host:hush"] {
+        for url in [
+            "localhost",
+            "http://host",
+            "smtp://",
+            "smtp://host?tls=maybe",
+            "smtp://host:hush",
+            "smtp://u:hush@host:587",
+            "smtp://hush@127.0.0.1",
+        ] {
             let error = smtp(url).unwrap_err().to_string();
             assert!(error.starts_with("providers.smtp.url: ") && !error.contains("hush"), "{error}");
         }
+        let named =
+            Config { url: "smtp://u:p@host".into(), credentials_without_tls: true, ..Config::default() };
+        assert!(new(&named).unwrap().is_some());
         let domain = |from_domain: &str| {
-            Smtp::new(&Config {
-                url: "smtp://host".into(),
-                from_domain: from_domain.into(),
-                ..Config::default()
-            })
+            new(&Config { url: "smtp://host".into(), from_domain: from_domain.into(), ..Config::default() })
         };
         assert_eq!(domain("xn--bcher-kva.example").unwrap().unwrap().domain, "xn--bcher-kva.example");
         assert!(domain("localhost").is_ok());
-        for bad in ["", "a b", "bücher.example", "a..b", ".a", "a\r\nb"] {
+        let long_label = format!("{}.example", "a".repeat(64));
+        let long = "ab.".repeat(63) + "example";
+        for bad in ["", "a b", "bücher.example", "a..b", ".a", "a\r\nb", &long_label, &long] {
             assert!(domain(bad).is_err(), "{bad:?}");
         }
     }

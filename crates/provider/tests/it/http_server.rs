@@ -5,6 +5,7 @@ use std::{
     net::{SocketAddr, TcpListener, TcpStream},
     sync::{Arc, Mutex},
     thread,
+    time::Duration,
 };
 
 /// What the server does with a request.
@@ -12,6 +13,10 @@ use std::{
 pub(crate) enum Act {
     /// Writes these bytes; the connection stays open.
     Write(Vec<u8>),
+    /// Writes these bytes one by one, with a pause before each.
+    WriteSlowly(Vec<u8>, Duration),
+    /// Writes these bytes after a pause.
+    WriteLater(Vec<u8>, Duration),
     /// Writes these bytes, then hangs up.
     WriteAndClose(Vec<u8>),
     /// Says nothing until the caller hangs up.
@@ -79,6 +84,18 @@ fn serve(stream: &TcpStream, connection: usize, script: &dyn Fn(usize) -> Act, l
                 if writer.write_all(&bytes).is_err() {
                     return;
                 }
+            }
+            Act::WriteSlowly(bytes, pause) => {
+                for byte in bytes {
+                    thread::sleep(pause);
+                    if writer.write_all(&[byte]).is_err() {
+                        return;
+                    }
+                }
+            }
+            Act::WriteLater(bytes, pause) => {
+                thread::sleep(pause);
+                let _ = writer.write_all(&bytes);
             }
             Act::WriteAndClose(bytes) => {
                 let _ = writer.write_all(&bytes);

@@ -5,6 +5,7 @@ use std::{
     net::{SocketAddr, TcpListener, TcpStream},
     sync::{Arc, Mutex},
     thread,
+    time::Duration,
 };
 
 /// How the server departs from a polite `250`.
@@ -14,6 +15,10 @@ pub(crate) enum Answer {
     Usual,
     /// These lines.
     Say(&'static str),
+    /// These bytes.
+    Bytes(&'static [u8]),
+    /// The usual, but only then.
+    Late(Duration),
     /// Nothing, until the caller hangs up.
     Hang,
     /// Hangs up.
@@ -74,6 +79,11 @@ fn serve(
     let mut reply = |asked: &str, usual: &str| match script(connection, asked) {
         Answer::Usual => writer.write_all(usual.as_bytes()).map(|()| !usual.starts_with("221")),
         Answer::Say(lines) => writer.write_all(lines.as_bytes()).map(|()| true),
+        Answer::Bytes(bytes) => writer.write_all(bytes).map(|()| true),
+        Answer::Late(pause) => {
+            thread::sleep(pause);
+            writer.write_all(usual.as_bytes()).map(|()| true)
+        }
         Answer::Close => Ok(false),
         Answer::Hang => {
             let mut rest = Vec::new();
@@ -98,7 +108,12 @@ fn serve(
         if !reply(&command, usual)? {
             return Ok(());
         }
-        if command == "DATA" && matches!(script(connection, "DATA"), Answer::Usual) {
+        let wanted = |answer| match answer {
+            Answer::Usual | Answer::Late(_) => true,
+            Answer::Bytes(bytes) => bytes.starts_with(b"354"),
+            Answer::Say(_) | Answer::Hang | Answer::Close => false,
+        };
+        if command == "DATA" && wanted(script(connection, "DATA")) {
             let mut mail = String::new();
             while !mail.ends_with("\r\n.\r\n") {
                 if reader.read_line(&mut mail)? == 0 {
