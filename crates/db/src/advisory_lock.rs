@@ -1,5 +1,7 @@
 //! One of several replicas works: a lock that Postgres lets go of when its holder's connection ends.
 
+use std::time::Duration;
+
 use diesel::{PgConnection, QueryResult, RunQueryDsl, sql_types as sql};
 
 use crate::{
@@ -44,7 +46,19 @@ statement! {
 /// # Errors
 /// When the database is away. Blocks: call it off the async threads.
 pub fn try_hold(config: &Config, key: i64) -> Result<Option<Held>, DbError> {
-    let mut conn = pool::connect(config)?;
+    try_lock(pool::connect(config)?, key)
+}
+
+/// The same, for as long as its holder is heard of: a machine that vanishes, or stands still, for longer than `silence` without
+/// a [`Held::check`] has lost it.
+///
+/// # Errors
+/// As [`try_hold`].
+pub fn try_hold_while_heard(config: &Config, key: i64, silence: Duration) -> Result<Option<Held>, DbError> {
+    try_lock(pool::connect_while_heard(config, silence)?, key)
+}
+
+fn try_lock(mut conn: PgConnection, key: i64) -> Result<Option<Held>, DbError> {
     let (held,): (bool,) = TryLock { key, _binds: std::marker::PhantomData }
         .get_result(&mut conn)
         .map_err(|source| DbError::Query { query: "advisory_lock", source })?;

@@ -2,7 +2,10 @@
 
 use diesel::{PgConnection, QueryResult, RunQueryDsl, sql_types as sql};
 
-use crate::statement::statement;
+use crate::{
+    session::{Unhurried, unhurried},
+    statement::statement,
+};
 
 /// The query itself, for people with `psql`.
 pub const SQL: &str = "WITH n AS (
@@ -56,6 +59,8 @@ statement! {
 /// When the query fails.
 pub fn audit(conn: &mut PgConnection) -> QueryResult<Audit> {
     let (accepted, finished, waiting, with_provider, lost, stray, receipts_waiting) =
-        Count { _binds: std::marker::PhantomData }.get_result(conn)?;
+        unhurried(conn, Unhurried::Audit, |conn| {
+            Count { _binds: std::marker::PhantomData }.get_result(conn)
+        })?;
     Ok(Audit { accepted, finished, waiting, with_provider, lost, stray, receipts_waiting })
 }

@@ -21,7 +21,7 @@ use crate::{
     due::{self, Later, Lease},
     handful, receipt,
     sealing::Keyring,
-    statement::statement,
+    statement::{Words, statement},
 };
 
 /// A notification that is ours to deliver until the lease ends.
@@ -219,7 +219,7 @@ statement! {
         ids: Vec<Uuid> => sql::Array<sql::Uuid>,
         statuses: Vec<&'a str> => sql::Array<sql::Text>,
         providers: Vec<Option<&'a str>> => sql::Array<sql::Nullable<sql::Text>>,
-        references: Vec<Option<&'a str>> => sql::Array<sql::Nullable<sql::Text>>,
+        references: Vec<Option<Words<'a>>> => sql::Array<sql::Nullable<sql::Text>>,
         units: Vec<i32> => sql::Array<sql::Integer>,
         ats: Vec<DateTime<Utc>> => sql::Array<sql::Timestamptz>,
     } -> (),
@@ -261,7 +261,7 @@ statement! {
         providers: Vec<Option<&'a str>> => sql::Array<sql::Nullable<sql::Text>>,
         took: Vec<i32> => sql::Array<sql::Integer>,
         outcomes: Vec<&'a str> => sql::Array<sql::Text>,
-        reasons: Vec<Option<&'a str>> => sql::Array<sql::Nullable<sql::Text>>,
+        reasons: Vec<Option<Words<'a>>> => sql::Array<sql::Nullable<sql::Text>>,
     } -> (),
     "INSERT INTO attempts (notification_id, attempted_at, provider, took_ms, outcome, reason)
      SELECT id, at, provider::provider, took, outcome::attempt_outcome, reason
@@ -332,7 +332,7 @@ fn hand_over(conn: &mut PgConnection, mut rows: Vec<(&Settlement, Status, Option
         ids: rows.iter().map(|row| row.0.lease.subject()).collect(),
         statuses: rows.iter().map(|row| row.1.as_str()).collect(),
         providers: rows.iter().map(|row| row.0.attempt.provider.map(ProviderId::as_str)).collect(),
-        references: rows.iter().map(|row| row.2).collect(),
+        references: rows.iter().map(|row| row.2.map(Words)).collect(),
         units: rows.iter().map(|row| row.0.attempt.billable_units).collect(),
         ats: rows.iter().map(|row| row.0.at).collect(),
         _binds: std::marker::PhantomData,
@@ -384,7 +384,7 @@ fn record_attempts(conn: &mut PgConnection, settlements: &[Settlement]) -> Query
             .map(|s| i32::try_from(s.attempt.took.as_millis()).unwrap_or(i32::MAX))
             .collect(),
         outcomes: settlements.iter().map(|s| outcome_word(&s.attempt.outcome)).collect(),
-        reasons: reasons.iter().map(Option::as_deref).collect(),
+        reasons: reasons.iter().map(|reason| reason.as_deref().map(Words)).collect(),
         _binds: std::marker::PhantomData,
     }
     .execute(conn)?;

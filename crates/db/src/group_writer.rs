@@ -3,38 +3,107 @@
 //! One thread owns one connection. It takes whatever waits (up to [`GROUP_LIMIT`]) and never lingers for more: a lone caller is
 //! committed at once, and under load the groups grow by themselves while the previous commit is on its way to disk. All
 //! callers of a group are answered after its commit.
+//!
+//! What needs a lock that another replica holds is put aside and asked again, so that nobody waits for a stranger's lock
+//! ([`Turn`]). An item that the database refuses is found by halves and takes no neighbour along; any other trouble is the
+//! whole group's, since it would be each one's.
 
-use std::{sync::Arc, thread::JoinHandle, time::Duration};
+use std::{
+    sync::Arc,
+    thread::JoinHandle,
+    time::{Duration, Instant},
+};
 
 use backoff::{ExponentialBackoff, backoff::Backoff};
 use diesel::{Connection, PgConnection, QueryResult};
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::{
-    error::{DbError, is_connection_lost},
+    error::{DbError, Meaning},
     pool::{self, Config},
+    session,
 };
 
 /// The most that go into one transaction: 500 rows of 400 bytes commit at the same speed per row as 5,000.
 const GROUP_LIMIT: usize = 500;
 /// Callers that may wait; the next one is told at once that the database cannot keep up.
 const QUEUE_LIMIT: usize = 10_000;
+/// How long an item waits for somebody else's lock: until Postgres has certainly ended a holder that stands still.
+const LOCK_PATIENCE: Duration = session::IDLE_IN_TRANSACTION.saturating_add(Duration::from_millis(500));
 
-struct Waiting<T, R> {
-    item: T,
+/// How a group is written.
+#[derive(Clone, Copy, Debug)]
+pub enum Turn {
+    /// What is free is written; what somebody else holds is left.
+    Free,
+    /// All of it was left before. Where nothing is free, it may wait a moment for one of them: another one each time, which the
+    /// number is for.
+    Wait(usize),
+}
+
+/// Who waits for an answer.
+struct Asker<R> {
     answer: oneshot::Sender<Result<R, DbError>>,
+    since: Instant,
+}
+
+/// Items, and who asked for each.
+struct Group<T, R> {
+    items: Vec<T>,
+    askers: Vec<Asker<R>>,
+}
+
+impl<T, R> Group<T, R> {
+    const fn new() -> Self {
+        Self { items: Vec::new(), askers: Vec::new() }
+    }
+
+    fn push(&mut self, (item, asker): (T, Asker<R>)) {
+        self.items.push(item);
+        self.askers.push(asker);
+    }
+
+    fn append(&mut self, mut other: Self) {
+        self.items.append(&mut other.items);
+        self.askers.append(&mut other.askers);
+    }
+
+    /// What comes after the first `len`.
+    fn split_off(&mut self, len: usize) -> Self {
+        let len = len.min(self.items.len());
+        Self { items: self.items.split_off(len), askers: self.askers.split_off(len) }
+    }
+
+    fn into_pairs(self) -> impl Iterator<Item = (T, Asker<R>)> {
+        self.items.into_iter().zip(self.askers)
+    }
+
+    fn fail(self, error: DbError) {
+        let mut askers = self.askers.into_iter();
+        let first = askers.next();
+        for asker in askers {
+            let _ = asker.answer.send(Err(error.shared()));
+        }
+        if let Some(first) = first {
+            let _ = first.answer.send(Err(error));
+        }
+    }
 }
 
 /// The callers' end. All clones write through the same thread, which ends when the last is dropped.
 pub struct GroupWriter<T, R> {
-    queue: mpsc::Sender<Waiting<T, R>>,
+    name: &'static str,
+    queue: mpsc::Sender<(T, Asker<R>)>,
+    /// Becomes true when the thread has ended as it should.
+    ended: watch::Receiver<bool>,
     /// Joined by whoever drops the last clone, so that nothing accepted is left behind at the end of the process.
     thread: Arc<Joined>,
 }
 
 impl<T, R> Clone for GroupWriter<T, R> {
     fn clone(&self) -> Self {
-        Self { queue: self.queue.clone(), thread: Arc::clone(&self.thread) }
+        let (queue, ended, thread) = (self.queue.clone(), self.ended.clone(), Arc::clone(&self.thread));
+        Self { name: self.name, queue, ended, thread }
     }
 }
 
@@ -56,21 +125,25 @@ impl Drop for Joined {
 }
 
 impl<T: Send + 'static, R: Send + 'static> GroupWriter<T, R> {
-    /// Starts the thread. `write` stores a group and answers one result for each item, in order; `committed` is told what
-    /// was stored, on the writer's thread and after the commit: it must not wait.
+    /// Starts the thread. `write` stores a group and answers one result for each item, in order: none for an item that waits
+    /// for somebody else. `committed` is told what was stored, on the writer's thread and after the commit: it must not wait.
     pub fn start(
         name: &'static str,
         config: Config,
-        write: impl Fn(&mut PgConnection, &[T]) -> QueryResult<Vec<R>> + Send + 'static,
+        write: impl Fn(&mut PgConnection, &[T], Turn) -> QueryResult<Vec<Option<R>>> + Send + 'static,
         committed: impl Fn(&[R]) + Send + 'static,
     ) -> Self {
         let (queue, waiting) = mpsc::channel(QUEUE_LIMIT);
+        let (end, ended) = watch::channel(false);
         let writer = Writer { name, link: Link::new(config), write, committed };
         let thread = std::thread::Builder::new()
             .name(name.into())
-            .spawn(move || writer.run(waiting))
+            .spawn(move || {
+                writer.run(waiting);
+                end.send_replace(true);
+            })
             .expect("the operating system can start a thread");
-        Self { queue, thread: Arc::new(Joined(Some(thread))) }
+        Self { name, queue, ended, thread: Arc::new(Joined(Some(thread))) }
     }
 
     /// Stores one item and waits for the commit.
@@ -80,13 +153,25 @@ impl<T: Send + 'static, R: Send + 'static> GroupWriter<T, R> {
     /// nobody can know whether the item was stored; that too is an error.
     pub async fn submit(&self, item: T) -> Result<R, DbError> {
         let (answer, answered) = oneshot::channel();
-        self.queue.try_send(Waiting { item, answer }).map_err(|e| match e {
+        let asker = Asker { answer, since: Instant::now() };
+        self.queue.try_send((item, asker)).map_err(|e| match e {
             mpsc::error::TrySendError::Full(_) => {
                 DbError::Unavailable("too many callers wait for a commit".into())
             }
-            mpsc::error::TrySendError::Closed(_) => DbError::Panicked("group writer"),
+            mpsc::error::TrySendError::Closed(_) => DbError::Panicked(self.name),
         })?;
-        answered.await.map_err(|_| DbError::Panicked("group writer"))?
+        answered.await.map_err(|_| DbError::Panicked(self.name))?
+    }
+
+    /// Waits for the end of the thread, without keeping it from ending.
+    ///
+    /// # Errors
+    /// When it panicked: nothing is written any more.
+    pub fn ended(&self) -> impl Future<Output = Result<(), DbError>> + Send + 'static + use<T, R> {
+        let (name, mut ended) = (self.name, self.ended.clone());
+        async move {
+            ended.wait_for(|as_it_should| *as_it_should).await.map(drop).map_err(|_| DbError::Panicked(name))
+        }
     }
 }
 
@@ -98,73 +183,116 @@ struct Writer<W, C> {
 }
 
 impl<W, C> Writer<W, C> {
-    fn run<T, R>(mut self, mut waiting: mpsc::Receiver<Waiting<T, R>>)
+    fn run<T, R>(mut self, mut waiting: mpsc::Receiver<(T, Asker<R>)>)
     where
-        W: Fn(&mut PgConnection, &[T]) -> QueryResult<Vec<R>>,
+        W: Fn(&mut PgConnection, &[T], Turn) -> QueryResult<Vec<Option<R>>>,
         C: Fn(&[R]),
     {
-        let (mut items, mut answers) = (Vec::new(), Vec::new());
-        while let Some(first) = waiting.blocking_recv() {
-            let mut next = Some(first);
-            while let Some(Waiting { item, answer }) = next {
-                items.push(item);
-                answers.push(answer);
-                next = if items.len() < GROUP_LIMIT { waiting.try_recv().ok() } else { None };
+        let mut aside = Group::new();
+        for turn in 0.. {
+            let mut fresh = Group::new();
+            let mut next =
+                if aside.items.is_empty() { waiting.blocking_recv() } else { waiting.try_recv().ok() };
+            if next.is_none() && aside.items.is_empty() {
+                return;
             }
-            self.store(&items, std::mem::take(&mut answers));
-            items.clear();
+            while let Some(waiting_one) = next {
+                fresh.push(waiting_one);
+                next = if fresh.items.len() < GROUP_LIMIT { waiting.try_recv().ok() } else { None };
+            }
+            let left = self.store(fresh, Turn::Free);
+            // The oldest come first, and those that are left again go to the back.
+            let rest = aside.split_off(GROUP_LIMIT);
+            let again = std::mem::replace(&mut aside, rest);
+            aside.append(self.store(without_the_late(again), Turn::Wait(turn)));
+            aside.append(left);
         }
     }
 
-    fn store<T, R>(&mut self, items: &[T], answers: Vec<oneshot::Sender<Result<R, DbError>>>)
+    /// Answers those whose turn it is not.
+    fn store<T, R>(&mut self, group: Group<T, R>, turn: Turn) -> Group<T, R>
     where
-        W: Fn(&mut PgConnection, &[T]) -> QueryResult<Vec<R>>,
+        W: Fn(&mut PgConnection, &[T], Turn) -> QueryResult<Vec<Option<R>>>,
         C: Fn(&[R]),
     {
-        match self.transaction(items) {
-            Ok(results) => {
-                (self.committed)(&results);
-                for (answer, result) in answers.into_iter().zip(results) {
-                    // A caller that went away is no reason to stop.
-                    let _ = answer.send(Ok(result));
+        let (mut left, mut parts) = (Group::new(), vec![group]);
+        while let Some(mut part) = parts.pop().filter(|part| !part.items.is_empty()) {
+            match self.transaction(&part.items, turn) {
+                Ok(written) => left.append(self.answer(part, written)),
+                Err(error) if is_refused(&error) && part.items.len() > 1 => {
+                    tracing::warn!(
+                        writer = self.name,
+                        items = part.items.len(),
+                        "refused, looking for which"
+                    );
+                    parts.push(part.split_off(part.items.len() / 2));
+                    parts.push(part);
                 }
-            }
-            // One bad item must not take its neighbours along: each gets a transaction of its own.
-            Err(DbError::Query { .. }) if items.len() > 1 => {
-                tracing::warn!(writer = self.name, items = items.len(), "group refused, storing one by one");
-                for (item, answer) in items.iter().zip(answers) {
-                    self.store(std::slice::from_ref(item), vec![answer]);
-                }
-            }
-            Err(error) => {
-                let unavailable = error.is_unavailable();
-                let words = error.to_string();
-                let mut first = Some(error);
-                for answer in answers {
-                    let error = first.take().unwrap_or_else(|| match unavailable {
-                        true => DbError::Unavailable(words.clone()),
-                        false => DbError::Panicked(self.name),
-                    });
-                    let _ = answer.send(Err(error));
+                Err(error) => {
+                    if !is_refused(&error) {
+                        parts.drain(..).for_each(|rest| rest.fail(error.shared()));
+                    }
+                    part.fail(error);
                 }
             }
         }
+        left
     }
 
-    fn transaction<T, R>(&mut self, items: &[T]) -> Result<Vec<R>, DbError>
+    fn answer<T, R>(&mut self, group: Group<T, R>, written: Vec<Option<R>>) -> Group<T, R>
     where
-        W: Fn(&mut PgConnection, &[T]) -> QueryResult<Vec<R>>,
+        C: Fn(&[R]),
+    {
+        let (mut left, mut results, mut askers) = (Group::new(), Vec::new(), Vec::new());
+        for (waiting, result) in group.into_pairs().zip(written) {
+            match result {
+                Some(result) => {
+                    results.push(result);
+                    askers.push(waiting.1);
+                }
+                None => left.push(waiting),
+            }
+        }
+        (self.committed)(&results);
+        for (asker, result) in askers.into_iter().zip(results) {
+            // A caller that went away is no reason to stop.
+            let _ = asker.answer.send(Ok(result));
+        }
+        left
+    }
+
+    fn transaction<T, R>(&mut self, items: &[T], turn: Turn) -> Result<Vec<Option<R>>, DbError>
+    where
+        W: Fn(&mut PgConnection, &[T], Turn) -> QueryResult<Vec<Option<R>>>,
     {
         let conn = self.link.get()?;
-        match conn.transaction(|conn| (self.write)(conn, items)) {
+        match conn.transaction(|conn| (self.write)(conn, items, turn)) {
             Ok(results) => Ok(results),
-            Err(source) if is_connection_lost(&source) => {
-                self.link.lost();
-                Err(DbError::Unavailable(source.to_string()))
+            Err(source) => {
+                let error = DbError::Query { query: self.name, source };
+                if error.is_unavailable() {
+                    // It may be gone; or lead to a server that can only be read by now.
+                    self.link.lost();
+                }
+                Err(error)
             }
-            Err(source) => Err(DbError::Query { query: self.name, source }),
         }
     }
+}
+
+fn is_refused(error: &DbError) -> bool {
+    matches!(error, DbError::Query { source, .. } if Meaning::of(source) == Meaning::Refused)
+}
+
+/// Tells those who have waited for long enough.
+fn without_the_late<T, R>(group: Group<T, R>) -> Group<T, R> {
+    let (mut late, mut rest) = (Group::new(), Group::new());
+    for waiting in group.into_pairs() {
+        let group = if waiting.1.since.elapsed() > LOCK_PATIENCE { &mut late } else { &mut rest };
+        group.push(waiting);
+    }
+    late.fail(DbError::Unavailable("somebody else holds what it needs".into()));
+    rest
 }
 
 /// A connection that is made again after it was lost, no more often than a backoff allows.
@@ -172,7 +300,7 @@ struct Link {
     config: Config,
     conn: Option<PgConnection>,
     backoff: ExponentialBackoff,
-    not_before: Option<std::time::Instant>,
+    not_before: Option<Instant>,
 }
 
 impl Link {
@@ -189,7 +317,7 @@ impl Link {
     fn get(&mut self) -> Result<&mut PgConnection, DbError> {
         if self.conn.is_none() {
             // Callers are told at once instead of queueing behind a database that is away.
-            if self.not_before.is_some_and(|time| std::time::Instant::now() < time) {
+            if self.not_before.is_some_and(|time| Instant::now() < time) {
                 return Err(DbError::Unavailable("reconnecting".into()));
             }
             match pool::connect(&self.config) {
@@ -198,8 +326,7 @@ impl Link {
                     self.backoff.reset();
                 }
                 Err(error) => {
-                    self.not_before =
-                        self.backoff.next_backoff().map(|wait| std::time::Instant::now() + wait);
+                    self.not_before = self.backoff.next_backoff().map(|wait| Instant::now() + wait);
                     return Err(error);
                 }
             }

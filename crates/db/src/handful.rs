@@ -4,7 +4,7 @@
 
 use diesel::{Connection, PgConnection, QueryResult, result::Error};
 
-use crate::error::is_refused;
+use crate::error::Meaning;
 
 /// Writes `items`; what is refused by itself goes to `abandon`, which says so in the log.
 ///
@@ -18,14 +18,16 @@ pub(crate) fn write<T, R>(
     abandon: &impl Fn(&mut PgConnection, &T, &Error) -> QueryResult<()>,
 ) -> QueryResult<Vec<R>> {
     let refused = match conn.transaction(|conn| write_together(conn, items)) {
-        Err(error) if is_refused(&error) => error,
+        Err(error) if Meaning::of(&error) == Meaning::Refused => error,
         answer => return answer,
     };
     let mut written = Vec::new();
     if let [one] = items {
         match conn.transaction(|conn| abandon(conn, one, &refused)) {
             // Nothing that we know of gets here. The lease runs out, and the row climbs the ladder.
-            Err(error) if is_refused(&error) => tracing::error!(%error, "and that is refused, too"),
+            Err(error) if Meaning::of(&error) == Meaning::Refused => {
+                tracing::error!(%error, "and that is refused, too");
+            }
             answer => answer?,
         }
     } else {

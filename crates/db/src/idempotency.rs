@@ -10,7 +10,11 @@ use domain::{
 };
 use uuid::Uuid;
 
-use crate::{pg_enum::PgKeyType, schema::sql_types::KeyType as SqlKeyType, statement::statement};
+use crate::{
+    pg_enum::PgKeyType,
+    schema::sql_types::KeyType as SqlKeyType,
+    statement::{Words, statement},
+};
 
 /// How long a request is remembered.
 pub const REMEMBERED_FOR: TimeDelta = TimeDelta::hours(24);
@@ -63,7 +67,7 @@ statement! {
     Find {
         services: Vec<Uuid> => sql::Array<sql::Uuid>,
         key_types: Vec<&'a str> => sql::Array<sql::Text>,
-        keys: Vec<&'a str> => sql::Array<sql::Text>,
+        keys: Vec<Words<'a>> => sql::Array<sql::Text>,
         since: DateTime<Utc> => sql::Timestamptz,
     } -> (sql::Uuid, SqlKeyType, sql::Text, sql::Bytea, sql::Uuid, sql::Bytea),
     "SELECT i.service_id, i.key_type, i.key, i.fingerprint, i.notification_id, i.answer
@@ -83,7 +87,7 @@ pub(crate) fn find(
     let find = Find {
         services: asked.iter().map(|(service, ..)| service.0).collect(),
         key_types: asked.iter().map(|(_, key_type, _)| key_type.as_str()).collect(),
-        keys: asked.iter().map(|(.., key)| *key).collect(),
+        keys: asked.iter().map(|(.., key)| Words(key)).collect(),
         since: now - REMEMBERED_FOR,
         _binds: std::marker::PhantomData,
     };
@@ -102,7 +106,7 @@ statement! {
         now: DateTime<Utc> => sql::Timestamptz,
         services: Vec<Uuid> => sql::Array<sql::Uuid>,
         key_types: Vec<&'a str> => sql::Array<sql::Text>,
-        keys: Vec<&'a str> => sql::Array<sql::Text>,
+        keys: Vec<Words<'a>> => sql::Array<sql::Text>,
         fingerprints: Vec<&'a [u8]> => sql::Array<sql::Bytea>,
         notifications: Vec<Uuid> => sql::Array<sql::Uuid>,
         answers: Vec<&'a [u8]> => sql::Array<sql::Bytea>,
@@ -124,7 +128,7 @@ pub(crate) fn remember(
         now,
         services: made.iter().map(|((service, ..), _)| service.0).collect(),
         key_types: made.iter().map(|((_, key_type, _), _)| key_type.as_str()).collect(),
-        keys: made.iter().map(|((.., key), _)| *key).collect(),
+        keys: made.iter().map(|((.., key), _)| Words(key)).collect(),
         fingerprints: made.iter().map(|(_, earlier)| &*earlier.fingerprint).collect(),
         notifications: made.iter().map(|(_, earlier)| earlier.notification.0).collect(),
         answers: made.iter().map(|(_, earlier)| &*earlier.answer).collect(),

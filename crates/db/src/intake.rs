@@ -13,11 +13,11 @@ use uuid::Uuid;
 
 use crate::{
     due::{self, REWAKE_AFTER},
-    group_writer::GroupWriter,
+    group_writer::{GroupWriter, Turn},
     idempotency::{self, Earlier, Idempotency, OwnedKey},
     limit::{self, Exceeded, Measure, Usage},
     pool::Config,
-    statement::statement,
+    statement::{Words, statement},
 };
 
 /// A notification as the door hands it over: everything checked, nothing stored.
@@ -98,14 +98,22 @@ pub fn start(config: Config, committed: impl Fn(&[Outcome]) + Send + 'static) ->
     GroupWriter::start("intake", config, admit, committed)
 }
 
-/// Judges a group in its order, and stores what passes: three statements, one more each way for requests with a key.
+/// Judges a group in its order, and stores what passes: three statements, one more each way for requests with a key. None for
+/// requests of a service whose usage another group holds: they do not hold up the others.
 ///
 /// # Errors
 /// When the database refuses; then nothing of the group is stored.
-pub fn admit(conn: &mut PgConnection, group: &[Request]) -> QueryResult<Vec<Outcome>> {
+pub fn admit(conn: &mut PgConnection, group: &[Request], turn: Turn) -> QueryResult<Vec<Option<Outcome>>> {
     let Some(now) = group.iter().map(|request| request.at).max() else { return Ok(Vec::new()) };
     let services: BTreeSet<Uuid> = group.iter().map(|request| request.service_id.0).collect();
-    let mut usage = limit::lock(conn, &services.into_iter().collect::<Vec<_>>())?;
+    let services: Vec<Uuid> = services.into_iter().collect();
+    let mut usage = match turn {
+        Turn::Free => limit::lock_free(conn, &services)?,
+        Turn::Wait(turn) => limit::wait_for(conn, &services, turn)?,
+    };
+    if usage.is_empty() {
+        return Ok(group.iter().map(|_| None).collect());
+    }
     let keys: Vec<_> = group.iter().filter_map(owned_key).collect();
     let mut earlier: HashMap<_, _> = match &*keys {
         [] => HashMap::new(),
@@ -113,14 +121,15 @@ pub fn admit(conn: &mut PgConnection, group: &[Request]) -> QueryResult<Vec<Outc
     };
     let (mut outcomes, mut new, mut answers) = (Vec::with_capacity(group.len()), Vec::new(), Vec::new());
     for request in group {
-        let usage =
-            usage.binary_search_by_key(&request.service_id.0, |(id, _)| id.0).map(|at| &mut usage[at].1);
-        let usage = usage.map_err(|_| diesel::result::Error::NotFound)?;
-        let outcome = judge(request, usage, &mut earlier, &mut answers);
+        let Ok(at) = usage.binary_search_by_key(&request.service_id.0, |(id, _)| id.0) else {
+            outcomes.push(None);
+            continue;
+        };
+        let outcome = judge(request, &mut usage[at].1, &mut earlier, &mut answers);
         if let (Outcome::Admitted(Some(_)), Some(admitted)) = (&outcome, &request.new) {
             new.push(admitted);
         }
-        outcomes.push(outcome);
+        outcomes.push(Some(outcome));
     }
     if !new.is_empty() {
         insert(conn, &new)?;
@@ -190,13 +199,13 @@ statement! {
         created_bys: Vec<Option<Uuid>> => sql::Array<sql::Nullable<sql::Uuid>>,
         template_ids: Vec<Uuid> => sql::Array<sql::Uuid>,
         template_versions: Vec<i32> => sql::Array<sql::Integer>,
-        recipients: Vec<&'a str> => sql::Array<sql::Text>,
-        normalised_recipients: Vec<&'a str> => sql::Array<sql::Text>,
+        recipients: Vec<Words<'a>> => sql::Array<sql::Text>,
+        normalised_recipients: Vec<Words<'a>> => sql::Array<sql::Text>,
         personalisations: Vec<Option<&'a [u8]>> => sql::Array<sql::Nullable<sql::Bytea>>,
-        client_references: Vec<Option<&'a str>> => sql::Array<sql::Nullable<sql::Text>>,
-        senders: Vec<Option<&'a str>> => sql::Array<sql::Nullable<sql::Text>>,
-        unsubscribe_urls: Vec<Option<&'a str>> => sql::Array<sql::Nullable<sql::Text>>,
-        unsubscribe_page_urls: Vec<Option<&'a str>> => sql::Array<sql::Nullable<sql::Text>>,
+        client_references: Vec<Option<Words<'a>>> => sql::Array<sql::Nullable<sql::Text>>,
+        senders: Vec<Option<Words<'a>>> => sql::Array<sql::Nullable<sql::Text>>,
+        unsubscribe_urls: Vec<Option<Words<'a>>> => sql::Array<sql::Nullable<sql::Text>>,
+        unsubscribe_page_urls: Vec<Option<Words<'a>>> => sql::Array<sql::Nullable<sql::Text>>,
         internationals: Vec<bool> => sql::Array<sql::Bool>,
         phone_prefixes: Vec<Option<&'a str>> => sql::Array<sql::Nullable<sql::Text>>,
         rate_multipliers: Vec<i16> => sql::Array<sql::SmallInt>,
@@ -248,13 +257,13 @@ fn insert(conn: &mut PgConnection, new: &[&NewNotification]) -> QueryResult<()> 
         created_bys: column(new, |n| n.created_by),
         template_ids: column(new, |n| n.template_id.0),
         template_versions: column(new, |n| n.template_version),
-        recipients: column(new, |n| n.recipient.as_str()),
-        normalised_recipients: column(new, |n| n.normalised_recipient.as_str()),
+        recipients: column(new, |n| Words(&n.recipient)),
+        normalised_recipients: column(new, |n| Words(&n.normalised_recipient)),
         personalisations: column(new, |n| n.personalisation.as_deref()),
-        client_references: column(new, |n| n.client_reference.as_deref()),
-        senders: column(new, |n| n.sender.as_deref()),
-        unsubscribe_urls: column(new, |n| n.unsubscribe_url.as_deref()),
-        unsubscribe_page_urls: column(new, |n| n.unsubscribe_page_url.as_deref()),
+        client_references: column(new, |n| n.client_reference.as_deref().map(Words)),
+        senders: column(new, |n| n.sender.as_deref().map(Words)),
+        unsubscribe_urls: column(new, |n| n.unsubscribe_url.as_deref().map(Words)),
+        unsubscribe_page_urls: column(new, |n| n.unsubscribe_page_url.as_deref().map(Words)),
         internationals: column(new, |n| n.international),
         phone_prefixes: column(new, |n| n.phone_prefix.as_deref()),
         rate_multipliers: column(new, |n| n.rate_multiplier),

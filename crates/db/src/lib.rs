@@ -60,6 +60,7 @@ pub mod sealing;
 pub mod sender;
 pub mod service;
 pub mod service_details;
+mod session;
 mod statement;
 pub mod statistics;
 pub mod story;
@@ -68,5 +69,5 @@ pub mod unsubscribe;
 pub mod user;
 
 pub use error::DbError;
-pub use group_writer::GroupWriter;
+pub use group_writer::{GroupWriter, Turn};
 pub use pool::{Config, Db, connect};

@@ -6,14 +6,20 @@
 //! bucket lets one request fewer through than it holds, and whoever keeps knocking keeps it empty. A day is a UTC day.
 
 use chrono::{DateTime, Days, NaiveDate, NaiveTime, TimeDelta, Utc};
-use diesel::{PgConnection, QueryResult, RunQueryDsl, sql_types as sql};
+use diesel::{
+    Connection, PgConnection, QueryResult, RunQueryDsl, connection::SimpleConnection, sql_types as sql,
+};
 use domain::{
     id::ServiceId,
     status::{Channel, KeyType},
 };
 use uuid::Uuid;
 
-use crate::statement::statement;
+use crate::{
+    error::{Meaning, is_connection_lost},
+    session,
+    statement::statement,
+};
 
 /// The most that any bucket holds.
 const BUCKET_CAPACITY: i32 = 1000;
@@ -178,19 +184,25 @@ fn exceeded(of: Limit, limit: i32, wait: TimeDelta) -> Exceeded {
     Exceeded { limit, of, retry_after: wait.max(TimeDelta::seconds(1)) }
 }
 
-statement! {
-    Lock { services: &'a [Uuid] => sql::Array<sql::Uuid>, } -> (
-        sql::Uuid,
-        sql::Nullable<sql::Integer>, sql::Nullable<sql::Timestamptz>,
-        sql::Nullable<sql::Integer>, sql::Nullable<sql::Timestamptz>,
-        sql::Nullable<sql::Integer>, sql::Nullable<sql::Timestamptz>,
-        sql::Date, sql::Integer, sql::Integer, sql::Integer,
-    ),
-    // In the order of the key, so that two groups with the same services never wait for each other.
-    "SELECT service_id, normal_tokens, normal_refilled_at, team_tokens, team_refilled_at, test_tokens, test_refilled_at,
-       day, sms, email, international_sms
-     FROM service_usage WHERE service_id = ANY(?) ORDER BY service_id FOR UPDATE"
+/// What services have used, for update; in the order of the key, so that nobody waits in a circle.
+macro_rules! lock {
+    ($name:ident, $how:literal) => {
+        statement! {
+            $name { services: &'a [Uuid] => sql::Array<sql::Uuid>, } -> (
+                sql::Uuid,
+                sql::Nullable<sql::Integer>, sql::Nullable<sql::Timestamptz>,
+                sql::Nullable<sql::Integer>, sql::Nullable<sql::Timestamptz>,
+                sql::Nullable<sql::Integer>, sql::Nullable<sql::Timestamptz>,
+                sql::Date, sql::Integer, sql::Integer, sql::Integer,
+            ),
+            concat!("SELECT service_id, normal_tokens, normal_refilled_at, team_tokens, team_refilled_at, test_tokens,
+               test_refilled_at, day, sms, email, international_sms
+             FROM service_usage WHERE service_id = ANY(?) ORDER BY service_id FOR UPDATE ", $how)
+        }
+    };
 }
+lock!(LockFree, "SKIP LOCKED");
+lock!(LockOne, "");
 
 statement! {
     Create { services: &'a [Uuid] => sql::Array<sql::Uuid>, } -> (),
@@ -212,23 +224,52 @@ type Row = (
     i32,
 );
 
-/// The usage of some services, each once, held until the end of the transaction.
-pub(crate) fn lock(conn: &mut PgConnection, services: &[Uuid]) -> QueryResult<Vec<(ServiceId, Usage)>> {
-    let load = |conn: &mut PgConnection| -> QueryResult<Vec<Row>> {
-        Lock { services, _binds: std::marker::PhantomData }.load(conn)
-    };
-    let mut rows = load(conn)?;
-    if rows.len() < services.len() {
-        // The first request that a service ever makes.
+/// The usage of those of some services that nobody else holds, by their ids; ours until the end of the transaction. A service
+/// that never made a request has none ([`wait_for`]).
+pub(crate) fn lock_free(conn: &mut PgConnection, services: &[Uuid]) -> QueryResult<Vec<(ServiceId, Usage)>> {
+    let rows: Vec<Row> = LockFree { services, _binds: std::marker::PhantomData }.load(conn)?;
+    Ok(rows.into_iter().map(of).collect())
+}
+
+/// How long a group waits for one service, while everybody else's requests wait for the group: a commit takes less, and a holder
+/// that stands still cannot be waited for.
+const A_MOMENT: &str = "20ms";
+
+/// What [`lock_free`] answers once those of the services have a row that never made a request; and if somebody else holds all of
+/// them, the `turn`th as soon as it is free, in the order in which replicas ask for it. None when it is not free in a moment.
+pub(crate) fn wait_for(
+    conn: &mut PgConnection,
+    services: &[Uuid],
+    turn: usize,
+) -> QueryResult<Vec<(ServiceId, Usage)>> {
+    // A transaction within the transaction, which goes on when the time is over.
+    let waited = conn.transaction(|conn| {
+        conn.batch_execute(&format!("SET LOCAL lock_timeout = '{A_MOMENT}'"))?;
         Create { services, _binds: std::marker::PhantomData }.execute(conn)?;
-        rows = load(conn)?;
+        let free = lock_free(conn, services)?;
+        if !free.is_empty() {
+            return Ok(free);
+        }
+        let one = &services[turn % services.len()..][..1];
+        let rows: Vec<Row> = LockOne { services: one, _binds: std::marker::PhantomData }.load(conn)?;
+        Ok(rows.into_iter().map(of).collect())
+    });
+    match waited {
+        Err(error) if Meaning::of(&error) != Meaning::Unavailable || is_connection_lost(&error) => Err(error),
+        // Whatever it was: who is not done in time is told that the database is in trouble.
+        Err(_) => Ok(Vec::new()),
+        Ok(usage) => {
+            conn.batch_execute(&format!("SET LOCAL lock_timeout = {}", session::LOCK.as_millis()))?;
+            Ok(usage)
+        }
     }
-    let usage =
-        |(id, normal, normal_at, team, team_at, test, test_at, day, sms, email, international_sms): Row| {
-            let buckets = [normal.zip(normal_at), team.zip(team_at), test.zip(test_at)].map(Bucket);
-            (ServiceId(id), Usage { buckets, day, sms, email, international_sms })
-        };
-    Ok(rows.into_iter().map(usage).collect())
+}
+
+fn of(
+    (id, normal, normal_at, team, team_at, test, test_at, day, sms, email, international_sms): Row,
+) -> (ServiceId, Usage) {
+    let buckets = [normal.zip(normal_at), team.zip(team_at), test.zip(test_at)].map(Bucket);
+    (ServiceId(id), Usage { buckets, day, sms, email, international_sms })
 }
 
 statement! {
@@ -254,7 +295,7 @@ statement! {
      WHERE u.service_id = t.service_id"
 }
 
-/// Writes back what [`lock`] answered.
+/// Writes back what was locked.
 pub(crate) fn write(conn: &mut PgConnection, usage: &[(ServiceId, Usage)]) -> QueryResult<()> {
     fn column<T>(usage: &[(ServiceId, Usage)], of: impl Fn(&Usage) -> T) -> Vec<T> {
         usage.iter().map(|(_, usage)| of(usage)).collect()

@@ -5,13 +5,16 @@
 
 use chrono::{DateTime, Days, NaiveDate, NaiveTime, Utc};
 use diesel::{
-    Connection, OptionalExtension, PgConnection, QueryResult, QueryableByName, RunQueryDsl,
-    connection::SimpleConnection, sql_query, sql_types as sql,
+    OptionalExtension, PgConnection, QueryResult, QueryableByName, RunQueryDsl, connection::SimpleConnection,
+    sql_query, sql_types as sql,
 };
 use domain::id::lowest_v7;
 use uuid::Uuid;
 
-use crate::statement::statement;
+use crate::{
+    session::{Unhurried, unhurried},
+    statement::statement,
+};
 
 /// How many days ahead there is a partition.
 pub const DAYS_AHEAD: u64 = 7;
@@ -43,7 +46,7 @@ pub fn ensure(conn: &mut PgConnection, now: DateTime<Utc>) -> QueryResult<Vec<St
             let exists: Option<(bool,)> =
                 Exists { name: &name, _binds: std::marker::PhantomData }.get_result(conn).optional()?;
             if exists.is_none() {
-                conn.transaction(|conn| make(conn, table, key, storage, &name, day))?;
+                unhurried(conn, Unhurried::Partition, |conn| make(conn, table, key, storage, &name, day))?;
                 made.push(name);
             }
         }

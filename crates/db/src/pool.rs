@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use backoff::{ExponentialBackoff, backoff::Backoff};
 use diesel::{
-    Connection, PgConnection, QueryResult, RunQueryDsl,
+    Connection, PgConnection, QueryResult,
     r2d2::{ConnectionManager, CustomizeConnection, Pool},
 };
 use serde::Deserialize;
@@ -14,6 +14,7 @@ use crate::{
     database_tls,
     error::DbError,
     migrations::{self, SchemaMismatch},
+    session::{self, Limits},
 };
 
 /// The section `database`.
@@ -44,14 +45,14 @@ impl Default for Config {
     }
 }
 
-/// What libpq is told beside the URL, in seconds and milliseconds: a host that went away without a word is noticed, before a
-/// lease or a caller's patience ends. The URL's own settings win.
+/// What libpq is told beside the URL, in seconds and milliseconds: a host that went away without a word is noticed as soon as
+/// Postgres notices the same of us. The URL's own settings win.
 const PATIENCE: [(&str, u32); 5] = [
     ("connect_timeout", 5),
-    ("keepalives_idle", 10),
-    ("keepalives_interval", 5),
-    ("keepalives_count", 3),
-    ("tcp_user_timeout", 30_000),
+    ("keepalives_idle", session::KEEPALIVE_IDLE_SECONDS),
+    ("keepalives_interval", session::KEEPALIVE_INTERVAL_SECONDS),
+    ("keepalives_count", session::KEEPALIVE_COUNT),
+    ("tcp_user_timeout", session::PEER_GONE_SECONDS * 1000),
 ];
 
 impl Config {
@@ -71,6 +72,10 @@ impl Config {
             say("sslmode=require");
         }
         url
+    }
+
+    fn limits(&self) -> Limits {
+        Limits { statement: self.statement_timeout, silence: Duration::ZERO }
     }
 
     /// What libpq says of a URL that it cannot read may repeat it, password included.
@@ -119,7 +124,7 @@ impl Db {
             .max_size(config.pool_size)
             .min_idle(Some(0))
             .connection_timeout(config.acquire_timeout)
-            .connection_customizer(Box::new(Session { statement_timeout: config.statement_timeout }))
+            .connection_customizer(Box::new(Session(config.limits())))
             .build_unchecked(ConnectionManager::new(config.address()));
         let permits = Arc::new(Semaphore::new(config.pool_size as usize));
         Self { pool, permits, config: Arc::new(config.clone()) }
@@ -176,28 +181,14 @@ impl Db {
     }
 }
 
-/// What every connection is told first.
+/// Tells a pooled connection what it is told first.
 #[derive(Debug)]
-struct Session {
-    statement_timeout: Duration,
-}
+struct Session(Limits);
 
 impl CustomizeConnection<PgConnection, diesel::r2d2::Error> for Session {
     fn on_acquire(&self, conn: &mut PgConnection) -> Result<(), diesel::r2d2::Error> {
-        prepare_session(conn, self.statement_timeout).map_err(diesel::r2d2::Error::QueryError)
+        session::prepare(conn, self.0).map_err(diesel::r2d2::Error::QueryError)
     }
-}
-
-fn prepare_session(conn: &mut PgConnection, statement_timeout: Duration) -> QueryResult<()> {
-    diesel::sql_query(format!("SET statement_timeout = {}", statement_timeout.as_millis())).execute(conn)?;
-    // Prepared once, run for ever: a generic plan saves planning a partitioned table each time.
-    diesel::sql_query("SET plan_cache_mode = force_generic_plan").execute(conn)?;
-    // And it may be made while a table, or the partition of a day to come, is still empty and reading all of it looks cheapest;
-    // it would then read all of it when it holds millions. What has no index to go by is read in sequence all the same.
-    diesel::sql_query("SET enable_seqscan = off").execute(conn)?;
-    // What must be read in sequence now looks dear enough to be compiled first; none of ours gains by that.
-    diesel::sql_query("SET jit = off").execute(conn)?;
-    Ok(())
 }
 
 /// A connection of one's own: group writers, advisory locks.
@@ -205,10 +196,18 @@ fn prepare_session(conn: &mut PgConnection, statement_timeout: Duration) -> Quer
 /// # Errors
 /// When the database is away.
 pub fn connect(config: &Config) -> Result<PgConnection, DbError> {
+    establish(config, config.limits())
+}
+
+/// The same, for somebody who must be heard of: Postgres ends it after so long without a question.
+pub(crate) fn connect_while_heard(config: &Config, silence: Duration) -> Result<PgConnection, DbError> {
+    establish(config, Limits { silence, ..config.limits() })
+}
+
+fn establish(config: &Config, limits: Limits) -> Result<PgConnection, DbError> {
     let mut conn = PgConnection::establish(&config.address())
         .map_err(|e| DbError::Unavailable(config.without_password(&e.to_string())))?;
-    prepare_session(&mut conn, config.statement_timeout)
-        .map_err(|source| DbError::Query { query: "session", source })?;
+    session::prepare(&mut conn, limits).map_err(|source| DbError::Query { query: "session", source })?;
     Ok(conn)
 }
 
@@ -224,7 +223,7 @@ mod tests {
     fn libpq_is_told_to_be_impatient_unless_the_url_says_otherwise() {
         let address = config("postgres://u:p@h/db?connect_timeout=60").address();
         assert!(
-            address.starts_with("postgres://u:p@h/db?connect_timeout=60&keepalives_idle=10&"),
+            address.starts_with("postgres://u:p@h/db?connect_timeout=60&keepalives_idle=5&"),
             "{address}"
         );
         assert_eq!(address.matches("connect_timeout").count(), 1);

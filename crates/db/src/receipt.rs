@@ -23,7 +23,7 @@ use crate::{
     group_writer::GroupWriter,
     handful,
     pool::Config,
-    statement::statement,
+    statement::{Words, statement},
 };
 
 /// A receipt as it came in.
@@ -40,16 +40,20 @@ pub type Receipts = GroupWriter<NewReceipt, Option<WakeUp>>;
 /// Starts the writer; `committed` publishes the wake-ups.
 #[must_use]
 pub fn start(config: Config, committed: impl Fn(&[Option<WakeUp>]) + Send + 'static) -> Receipts {
-    GroupWriter::start("receipts", config, store, committed)
+    let write =
+        |conn: &mut PgConnection, new: &[NewReceipt], _| -> QueryResult<Vec<Option<Option<WakeUp>>>> {
+            Ok(store(conn, new)?.into_iter().map(Some).collect())
+        };
+    GroupWriter::start("receipts", config, write, committed)
 }
 
 statement! {
     Insert {
         ids: Vec<Uuid> => sql::Array<sql::Uuid>,
         providers: Vec<&'a str> => sql::Array<sql::Text>,
-        references: Vec<&'a str> => sql::Array<sql::Text>,
-        statuses: Vec<&'a str> => sql::Array<sql::Text>,
-        details: Vec<Option<&'a str>> => sql::Array<sql::Nullable<sql::Text>>,
+        references: Vec<Words<'a>> => sql::Array<sql::Text>,
+        statuses: Vec<Words<'a>> => sql::Array<sql::Text>,
+        details: Vec<Option<Words<'a>>> => sql::Array<sql::Nullable<sql::Text>>,
         received_ats: Vec<DateTime<Utc>> => sql::Array<sql::Timestamptz>,
         clocks_apart: i32 => sql::Integer,
         rewake: i32 => sql::Integer,
@@ -75,9 +79,9 @@ pub fn store(conn: &mut PgConnection, new: &[NewReceipt]) -> QueryResult<Vec<Opt
     let stored: Vec<(Uuid,)> = Insert {
         ids: new.iter().map(|r| r.id.0).collect(),
         providers: new.iter().map(|r| r.words.provider.as_str()).collect(),
-        references: new.iter().map(|r| r.words.reference.as_str()).collect(),
-        statuses: new.iter().map(|r| r.words.status.as_str()).collect(),
-        details: new.iter().map(|r| r.words.detail.as_deref()).collect(),
+        references: new.iter().map(|r| Words(&r.words.reference)).collect(),
+        statuses: new.iter().map(|r| Words(&r.words.status)).collect(),
+        details: new.iter().map(|r| r.words.detail.as_deref().map(Words)).collect(),
         received_ats: new.iter().map(|r| r.received_at).collect(),
         clocks_apart: due::seconds(due::CLOCKS_APART),
         rewake: due::seconds(REWAKE_AFTER),

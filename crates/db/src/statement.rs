@@ -3,6 +3,35 @@
 //! diesel caches neither `sql_query` nor batch `VALUES` as prepared statements; a `QueryFragment` with a static `QueryId`
 //! it does. The hot path is a handful of such statements over `UNNEST`ed arrays, each in the module that owns it.
 
+use std::fmt;
+
+use diesel::{
+    pg::Pg,
+    serialize::{self, Output, ToSql},
+    sql_types::Text,
+};
+
+/// A text that somebody else made up, as a bind. Postgres has no room for NUL; that is the one value which could reach it and
+/// would be refused with a code that diesel has no kind for, so it is refused here, where the error says what it is.
+#[derive(Clone, Copy)]
+pub(crate) struct Words<'a>(pub(crate) &'a str);
+
+impl fmt::Debug for Words<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // It may be personal data.
+        f.write_str("Words")
+    }
+}
+
+impl ToSql<Text, Pg> for Words<'_> {
+    fn to_sql<'b>(&'b self, out: &mut Output<'b, '_, Pg>) -> serialize::Result {
+        if self.0.contains('\0') {
+            return Err("a text with NUL".into());
+        }
+        ToSql::<Text, Pg>::to_sql(self.0, out)
+    }
+}
+
 /// Declares a statement: a struct of binds and its SQL, in which each `?` stands for the next bind, in order.
 /// A `?` operator cannot be used; none of ours needs one.
 macro_rules! statement {

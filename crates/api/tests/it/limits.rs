@@ -1,6 +1,7 @@
 //! Limits and `Idempotency-Key`, through one replica and two.
 
 use db::service::{Limits, Permission};
+use diesel::connection::SimpleConnection;
 use domain::{
     id::NotificationId,
     status::{Channel, KeyType},
@@ -131,6 +132,23 @@ async fn simulated_recipients_take_a_token_and_count_for_no_day() {
     assert_eq!(stage.send("sms", &stage.sms(&json!({}))).await.status, 201);
     assert_eq!(stage.send("sms", &simulated).await.status, 429);
     assert_eq!(accepted(&stage), 1);
+}
+
+#[tokio::test]
+async fn a_service_that_somebody_else_holds_is_unavailable_for_now() {
+    let stage = Stage::new();
+    stage.accepted_sms().await;
+    let mut holder = stage.connect();
+    holder
+        .batch_execute(
+            "SET idle_in_transaction_session_timeout = 0; BEGIN; SELECT FROM service_usage FOR UPDATE",
+        )
+        .unwrap();
+    let answer = stage.send("sms", &stage.sms(&json!({}))).await;
+    assert_eq!(answer.status, 503);
+    assert!(answer.headers.contains_key("retry-after"));
+    holder.batch_execute("COMMIT").unwrap();
+    assert_eq!(stage.send("sms", &stage.sms(&json!({}))).await.status, 201);
 }
 
 #[tokio::test]

@@ -6,9 +6,10 @@ use std::sync::{
 };
 
 use db::intake::Outcome;
+use diesel::{Connection, PgConnection, RunQueryDsl, connection::SimpleConnection};
 use domain::{clock::Clock, status::Channel};
 use futures_util::future::join_all;
-use testkit::TestDatabase;
+use testkit::{Sample, TestDatabase};
 
 #[tokio::test]
 async fn concurrent_callers_share_transactions_and_all_are_stored() {
@@ -111,4 +112,177 @@ fn the_longest_reference_is_stored_and_found() {
     let key_type = domain::status::KeyType::Normal;
     let found = db::notification::list(&mut conn, sample.service.id, key_type, &filter, 250).unwrap();
     assert_eq!(found.iter().map(|row| row.id).collect::<Vec<_>>(), [id]);
+}
+
+fn begin(database: &TestDatabase, lock: &str) -> PgConnection {
+    let mut holder = PgConnection::establish(&database.url()).unwrap();
+    holder.batch_execute(&format!("BEGIN; {lock}")).unwrap();
+    holder
+}
+
+fn usage_of(sample: &Sample) -> String {
+    format!("SELECT FROM service_usage WHERE service_id = '{}' FOR UPDATE", sample.service.id)
+}
+
+#[tokio::test]
+async fn a_lock_on_one_service_holds_up_no_other_and_is_waited_for() {
+    let database = TestDatabase::new();
+    let now = Clock::System.now();
+    let held = testkit::sample(&mut database.connect(), now);
+    let free = testkit::sample(&mut database.connect(), now);
+    let intake = db::intake::start(database.config(), |_| ());
+    let submit =
+        |sample: &Sample| intake.submit(testkit::request(testkit::notification(sample, Channel::Sms, now)));
+    submit(&held).await.unwrap();
+    let mut holder = begin(&database, &usage_of(&held));
+    // In one group: some of each.
+    let of_held = join_all((0..20).map(|_| submit(&held)));
+    let of_free = join_all((0..20).map(|_| submit(&free)));
+    let mut of_held = std::pin::pin!(of_held);
+    let answers = tokio::select! {
+        biased;
+        _ = &mut of_held => panic!("somebody holds it"),
+        answers = of_free => answers,
+    };
+    assert!(answers.iter().all(Result::is_ok), "{answers:?}");
+    holder.batch_execute("COMMIT").unwrap();
+    let answers = of_held.await;
+    assert!(answers.iter().all(Result::is_ok), "{answers:?}");
+    assert_eq!(db::audit::audit(&mut database.connect()).unwrap().accepted, 41);
+}
+
+#[tokio::test]
+async fn a_lock_that_nobody_lets_go_of_is_unavailable_and_nothing_is_stored() {
+    let database = TestDatabase::new();
+    let now = Clock::System.now();
+    let held = testkit::sample(&mut database.connect(), now);
+    let intake = db::intake::start(database.config(), |_| ());
+    let submit = || intake.submit(testkit::request(testkit::notification(&held, Channel::Sms, now)));
+    submit().await.unwrap();
+    let _holder = begin(&database, &usage_of(&held));
+    for answer in join_all((0..3).map(|_| submit())).await {
+        assert!(answer.unwrap_err().is_unavailable());
+    }
+    assert_eq!(db::audit::audit(&mut database.connect()).unwrap().accepted, 1);
+}
+
+/// Its client may be frozen, or a machine without power: it says nothing any more.
+#[tokio::test]
+async fn a_replica_that_stands_still_in_its_transaction_keeps_nobody_waiting_for_long() {
+    let database = TestDatabase::new();
+    let now = Clock::System.now();
+    let sample = testkit::sample(&mut database.connect(), now);
+    let intake = db::intake::start(database.config(), |_| ());
+    let submit = || intake.submit(testkit::request(testkit::notification(&sample, Channel::Sms, now)));
+    submit().await.unwrap();
+    let mut frozen = database.connect();
+    frozen.batch_execute(&format!("BEGIN; {}", usage_of(&sample))).unwrap();
+    let answers = join_all((0..10).map(|_| submit())).await;
+    assert!(answers.iter().all(Result::is_ok), "{answers:?}");
+    // When it thaws, it learns that its transaction is over.
+    let lost = frozen.batch_execute("COMMIT").unwrap_err();
+    let kind = diesel::result::DatabaseErrorKind::ClosedConnection;
+    assert!(
+        matches!(&lost, diesel::result::Error::DatabaseError(found, _) if format!("{found:?}") == format!("{kind:?}")),
+        "{lost:?}"
+    );
+}
+
+/// What Postgres raises when somebody with this reference is stored, whatever the language of its words.
+fn raise(database: &TestDatabase, reference: &str, sqlstate: &str) {
+    database.execute("CREATE SEQUENCE IF NOT EXISTS tries");
+    database.execute(&format!(
+        "CREATE FUNCTION trouble() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+           PERFORM nextval('tries');
+           IF EXISTS (SELECT FROM new_rows WHERE client_reference = '{reference}') THEN
+             RAISE EXCEPTION 'Unglück' USING ERRCODE = '{sqlstate}';
+           END IF;
+           RETURN NULL;
+         END $$"
+    ));
+    database.execute(
+        "CREATE TRIGGER trouble AFTER INSERT ON notifications REFERENCING NEW TABLE AS new_rows
+         FOR EACH STATEMENT EXECUTE FUNCTION trouble()",
+    );
+}
+
+fn tries(database: &TestDatabase) -> i64 {
+    #[derive(diesel::QueryableByName)]
+    struct Tries {
+        #[diesel(sql_type = diesel::sql_types::BigInt)]
+        last_value: i64,
+    }
+    let tries: Tries =
+        diesel::sql_query("SELECT last_value FROM tries").get_result(&mut database.connect()).unwrap();
+    tries.last_value
+}
+
+/// Time-outs, locks, deadlocks, a full disk: none of them is an item's fault, and the next item would meet it, too.
+#[tokio::test]
+async fn trouble_of_the_database_fails_the_group_once_and_is_unavailable() {
+    for sqlstate in ["55P03", "57014", "40P01", "40001", "25006", "53100", "53200", "58030"] {
+        let database = TestDatabase::new();
+        let now = Clock::System.now();
+        let sample = testkit::sample(&mut database.connect(), now);
+        let intake = db::intake::start(database.config(), |_| ());
+        let new = |reference: &str| {
+            let mut new = testkit::notification(&sample, Channel::Sms, now);
+            new.client_reference = Some(reference.into());
+            testkit::request(new)
+        };
+        intake.submit(new("well")).await.unwrap();
+        raise(&database, "trouble", sqlstate);
+        let calls = (0..100).map(|n| intake.submit(new(if n == 50 { "trouble" } else { "well" })));
+        let answers = join_all(calls).await;
+        let refused: Vec<_> = answers.iter().filter_map(|answer| answer.as_ref().err()).collect();
+        assert!(refused.iter().all(|error| error.is_unavailable()), "{sqlstate}: {refused:?}");
+        assert!(!refused.is_empty() && tries(&database) <= 3, "{sqlstate}: {} tries", tries(&database));
+    }
+}
+
+#[tokio::test]
+async fn an_item_that_breaks_a_constraint_is_found_by_halves() {
+    let database = TestDatabase::new();
+    let now = Clock::System.now();
+    let sample = testkit::sample(&mut database.connect(), now);
+    let intake = db::intake::start(database.config(), |_| ());
+    let new = |reference: &str| {
+        let mut new = testkit::notification(&sample, Channel::Sms, now);
+        new.client_reference = Some(reference.into());
+        testkit::request(new)
+    };
+    intake.submit(new("well")).await.unwrap();
+    raise(&database, "bad", "23514");
+    let answers = join_all((0..300).map(|n| intake.submit(new(if n == 50 { "bad" } else { "well" })))).await;
+    let refused: Vec<_> = answers.iter().filter_map(|answer| answer.as_ref().err()).collect();
+    assert!(matches!(refused[..], [one] if !one.is_unavailable()), "{refused:?}");
+    assert!(tries(&database) < 30, "{} tries", tries(&database));
+}
+
+#[tokio::test]
+async fn a_writer_that_panics_says_that_it_has_ended() {
+    let database = TestDatabase::new();
+    let writer: db::GroupWriter<u32, u32> = db::GroupWriter::start(
+        "panics",
+        database.config(),
+        |_, items, _| {
+            assert!(!items.contains(&1), "on purpose");
+            Ok(items.iter().copied().map(Some).collect())
+        },
+        |_| (),
+    );
+    let ended = writer.ended();
+    writer.submit(0).await.unwrap();
+    writer.submit(1).await.unwrap_err();
+    ended.await.unwrap_err();
+    writer.submit(0).await.unwrap_err();
+}
+
+#[tokio::test]
+async fn a_writer_that_nobody_needs_ends_as_it_should() {
+    let database = TestDatabase::new();
+    let intake = db::intake::start(database.config(), |_| ());
+    let ended = intake.ended();
+    drop(intake);
+    ended.await.unwrap();
 }

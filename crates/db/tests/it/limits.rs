@@ -1,9 +1,8 @@
 //! Limits and earlier requests: exact whoever asks, and however many at once.
 
-use std::thread;
-
 use chrono::{DateTime, TimeDelta, Utc};
 use db::{
+    Turn,
     idempotency::Idempotency,
     intake::{Outcome, Request, admit},
     limit::{Daily, Limit},
@@ -13,6 +12,7 @@ use domain::{
     clock::Clock,
     status::{Channel, KeyType},
 };
+use futures_util::future::join_all;
 use testkit::{Sample, TestDatabase};
 
 fn request(sample: &Sample, daily: i32, at: DateTime<Utc>) -> Request {
@@ -30,7 +30,8 @@ fn keyed(sample: &Sample, key: &str, fingerprint: u8, at: DateTime<Utc>) -> Requ
 }
 
 fn admit_all(conn: &mut PgConnection, group: &[Request]) -> Vec<Outcome> {
-    conn.transaction(|conn| admit(conn, group)).unwrap()
+    let outcomes = conn.transaction(|conn| admit(conn, group, Turn::Wait(0))).unwrap();
+    outcomes.into_iter().map(|outcome| outcome.expect("nobody else holds the service")).collect()
 }
 
 fn admitted(outcomes: &[Outcome]) -> usize {
@@ -41,28 +42,17 @@ fn accepted(database: &TestDatabase) -> i64 {
     db::audit::audit(&mut database.connect()).unwrap().accepted
 }
 
-#[test]
-fn a_daily_limit_is_exact_across_writers_and_groups() {
+#[tokio::test]
+async fn a_daily_limit_is_exact_across_writers_and_groups() {
     let database = TestDatabase::new();
     let now = Clock::System.now();
     let samples =
         [testkit::sample(&mut database.connect(), now), testkit::sample(&mut database.connect(), now)];
     // Both services in every group, in either order: writers that lock in different orders would stop each other for ever.
-    let through: usize = thread::scope(|scope| {
-        let writer = |writer: usize| {
-            let (mut conn, samples) = (database.connect(), &samples);
-            move || {
-                let group = |n: usize| {
-                    let of = |at: usize| request(&samples[(at + writer) % 2], 25, now);
-                    (0..4).map(|at| of(at + n)).collect::<Vec<_>>()
-                };
-                (0..25).map(|n| admitted(&admit_all(&mut conn, &group(n)))).sum::<usize>()
-            }
-        };
-        let writers: Vec<_> = (0..4).map(|n| scope.spawn(writer(n))).collect();
-        writers.into_iter().map(|writer| writer.join().unwrap()).sum()
-    });
-    assert_eq!((through, accepted(&database)), (50, 50));
+    let writers: Vec<_> = (0..4).map(|_| db::intake::start(database.config(), |_| ())).collect();
+    let calls = (0..400).map(|n| writers[n % 4].submit(request(&samples[n / 4 % 2], 25, now)));
+    let outcomes: Vec<_> = join_all(calls).await.into_iter().map(Result::unwrap).collect();
+    assert_eq!((admitted(&outcomes), accepted(&database)), (50, 50));
 }
 
 #[test]
@@ -96,7 +86,7 @@ fn a_transaction_that_fails_uses_nothing_up() {
     let sample = testkit::sample(&mut conn, now);
     let mut bad = request(&sample, 1, now);
     bad.new.as_mut().unwrap().recipient = "NUL\0".into();
-    conn.transaction(|conn| admit(conn, &[bad])).unwrap_err();
+    conn.transaction(|conn| admit(conn, &[bad], Turn::Wait(0))).unwrap_err();
     assert_eq!(admitted(&admit_all(&mut conn, &[request(&sample, 1, now)])), 1);
 }
 

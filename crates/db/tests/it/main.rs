@@ -13,6 +13,7 @@ mod receipts;
 mod received_texts;
 mod schema;
 mod service_details;
+mod sessions;
 mod settings;
 mod statistics;
 mod templates;
