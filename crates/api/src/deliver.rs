@@ -1,7 +1,5 @@
 //! Delivery by request: a lambda, cron or an operator adds throughput at peak. The claim makes it safe beside the workers.
 
-use std::convert::Infallible;
-
 use actix_web::{HttpRequest, HttpResponse, web::Data};
 use domain::id::NotificationId;
 use tokio::sync::oneshot;
@@ -30,12 +28,11 @@ pub(crate) async fn notification(request: HttpRequest, app: Data<App>) -> Result
     // What is claimed must be settled, whether or not the caller waits for it, and whether or not the thread that serves
     // the caller lives that long: on the main runtime, and waited for at the end of the process.
     let _main_runtime = app.main_runtime.enter();
-    app.tasks.spawn("delivery", {
+    app.tasks.errand({
         let app = app.clone();
         async move {
             // A caller that went away is no reason to stop.
             let _ = answer.send(deliver(&app, id).await);
-            Ok::<_, Infallible>(())
         }
     });
     drop(_main_runtime);

@@ -145,6 +145,7 @@ async fn start(config: Config, clock: Clock, context: Context) -> Result<Arc<App
     let broker = Broker::start(&config.broker, "api", clock.clone())?;
     let db = Db::open(&config.database).await?;
 
+    context.tasks.attend("broker", broker.kept_up());
     let (announcer, publishing) = Announcer::new(broker.publisher(), db.clone(), clock.clone());
     watch(&context.readiness, &db, &broker);
     context.tasks.spawn("publishing", async move {
@@ -163,6 +164,8 @@ async fn start(config: Config, clock: Clock, context: Context) -> Result<Arc<App
     let receipts = receipt::start(config.database, move |group| {
         heard.announce(group.iter().copied().flatten());
     });
+    context.tasks.attend("intake", intake.ended());
+    context.tasks.attend("receipts", receipts.ended());
     let delivery = Delivery {
         db: db.clone(),
         keyring: keyring.clone(),

@@ -55,6 +55,8 @@ pub enum BrokerError {
     Prefix,
     #[error("a step of `broker.not_found_ladder` must be longer than nothing and shorter than 49 days")]
     Ladder,
+    #[error("a connection to the broker is no longer looked after")]
+    Abandoned,
     #[error("there is no connection to the broker")]
     NotConnected,
     #[error("the broker did not answer in time")]
@@ -80,6 +82,8 @@ struct Shared {
     consuming: OnceLock<Link>,
     tasks: TaskTracker,
     stopping: CancellationToken,
+    /// Cancelled when a connection is no longer looked after.
+    abandoned: CancellationToken,
     /// Ends the connections with the last owner, when nobody called [`Broker::close`].
     _guard: DropGuard,
 }
@@ -109,6 +113,7 @@ impl Broker {
             publishing: OnceLock::new(),
             consuming: OnceLock::new(),
             tasks: TaskTracker::new(),
+            abandoned: CancellationToken::new(),
             _guard: stopping.clone().drop_guard(),
             stopping,
         };
@@ -137,6 +142,20 @@ impl Broker {
             .filter_map(OnceLock::get)
             .peekable();
         links.peek().is_some() && links.all(|link| link.session().is_some_and(|session| session.is_open()))
+    }
+
+    /// Waits for the end of the connections, without keeping them open.
+    ///
+    /// # Errors
+    /// When one of them would never come back, though nobody closed the broker.
+    pub fn kept_up(&self) -> impl Future<Output = Result<(), BrokerError>> + Send + 'static + use<> {
+        let (stopping, abandoned) = (self.shared.stopping.clone(), self.shared.abandoned.clone());
+        async move {
+            tokio::select! {
+                () = stopping.cancelled() => Ok(()),
+                () = abandoned.cancelled() => Err(BrokerError::Abandoned),
+            }
+        }
     }
 
     /// Waits until the publishing connection is up; `false` when that takes longer than `patience`.
@@ -235,7 +254,8 @@ impl Shared {
 
     fn link(&self, purpose: &str) -> Link {
         let name = format!("{} ({purpose})", self.name);
-        Link::start(&self.config, name, self.topology.clone(), &self.tasks, self.stopping.clone())
+        let (stopping, abandoned) = (self.stopping.clone(), self.abandoned.clone());
+        Link::start(&self.config, name, self.topology.clone(), &self.tasks, stopping, abandoned)
             .expect("the URL was read at the start")
     }
 }

@@ -112,8 +112,10 @@ impl Link {
         topology: Topology,
         tasks: &TaskTracker,
         stopping: CancellationToken,
+        abandoned: CancellationToken,
     ) -> Result<Self, BrokerError> {
         let (up, watch) = watch::channel(None);
+        let kept = Kept { abandoned, stopping: stopping.clone() };
         let supervisor = Supervisor {
             uri: config.uri()?,
             name,
@@ -123,7 +125,10 @@ impl Link {
             up,
             stopping,
         };
-        tasks.spawn(supervisor.run());
+        tasks.spawn(async move {
+            let _kept = kept;
+            supervisor.run().await;
+        });
         Ok(Self(watch))
     }
 
@@ -136,6 +141,20 @@ impl Link {
     pub(crate) async fn connected(&self) -> Option<Arc<Session>> {
         let mut watch = self.0.clone();
         watch.wait_for(Option::is_some).await.ok()?.clone()
+    }
+}
+
+/// Says so when a connection is no longer looked after though nobody closed the broker: its supervisor panicked.
+struct Kept {
+    abandoned: CancellationToken,
+    stopping: CancellationToken,
+}
+
+impl Drop for Kept {
+    fn drop(&mut self) {
+        if !self.stopping.is_cancelled() {
+            self.abandoned.cancel();
+        }
     }
 }
 
@@ -317,5 +336,22 @@ mod tests {
         assert!(pauses[50..].iter().all(|pause| *pause >= Duration::from_millis(499)));
         patience.reset();
         assert!(patience.next() < Duration::from_millis(200));
+    }
+
+    #[tokio::test]
+    async fn a_connection_that_nobody_looks_after_any_more_is_told() {
+        for closed in [true, false] {
+            let (abandoned, stopping) = (CancellationToken::new(), CancellationToken::new());
+            let kept = Kept { abandoned: abandoned.clone(), stopping: stopping.clone() };
+            if closed {
+                stopping.cancel();
+            }
+            let supervisor = TaskTracker::new().spawn(async move {
+                let _kept = kept;
+                assert!(closed, "on purpose");
+            });
+            assert_eq!(supervisor.await.is_ok(), closed);
+            assert_eq!(abandoned.is_cancelled(), !closed);
+        }
     }
 }

@@ -10,11 +10,12 @@
 //! Permits are taken before the work is: what cannot be called at once stays in the broker, where another worker finds it.
 //! No connection and no transaction is held during a call.
 
-use std::{collections::HashMap, sync::Arc, time::Duration};
+use std::{collections::HashMap, panic::AssertUnwindSafe, sync::Arc, time::Duration};
 
 use broker::{Consumer, Incoming};
 use db::delivery::Claimed;
 use domain::wakeup::Kind;
+use futures_util::FutureExt;
 use service::Context;
 use tokio::{
     sync::{OwnedSemaphorePermit, Semaphore, mpsc},
@@ -116,9 +117,16 @@ impl Line {
     fn call(&mut self, claimed: Claimed, message: Option<Incoming>, permit: Option<OwnedSemaphorePermit>) {
         let (delivery, settled) = (self.worker.delivery.clone(), self.settled.clone());
         self.calls.spawn(async move {
-            let settlement = delivery.attempt(claimed).await;
+            let attempt = AssertUnwindSafe(delivery.attempt(claimed)).catch_unwind().await;
             drop(permit);
-            let _ = settled.send(Settled { settlement, message }).await;
+            match (attempt, message) {
+                (Ok(settlement), message) => {
+                    let _ = settled.send(Settled { settlement, message }).await;
+                }
+                // A panic is this notification's alone. Its lease runs out, which is a failed attempt, and the sweep wakes us.
+                (Err(_), Some(message)) => message.ack().await,
+                (Err(_), None) => {}
+            }
         });
     }
 }

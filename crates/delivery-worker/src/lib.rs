@@ -37,6 +37,7 @@ pub async fn run(config: Config, context: Context) -> Result<(), Error> {
     let clock = Clock::System;
     let health = service::listen::bind("health", &config.worker.health_listen, config.listen)?;
     let broker = Broker::start(&config.broker, "delivery-worker", clock.clone())?;
+    context.tasks.attend("broker", broker.kept_up());
     watch(&context, &broker);
     context.tasks.attend("health", service::health::serve(health, context.readiness.clone()));
     let delivery = Delivery {

@@ -72,23 +72,25 @@ impl Tasks {
         }
     }
 
-    /// Starts work. It must end by itself soon after [`Tasks::stopping`]; the drain waits for it. An error or a panic
-    /// stops the process.
+    /// Starts a line of work. It must end by itself soon after [`Tasks::stopping`], and not before; the drain waits for it. An
+    /// early end, an error or a panic stops the process.
     pub fn spawn<E: Display>(
         &self,
         name: &'static str,
         task: impl Future<Output = Result<(), E>> + Send + 'static,
     ) {
         let watch = Watch { name, tasks: self.clone() };
-        self.work.spawn(async move {
-            if let Err(error) = task.await {
-                watch.fail(&error);
-            }
-        });
+        self.work.spawn(async move { watch.see(task.await) });
+    }
+
+    /// Starts something that is soon over, and waited for in the drain. Nothing else depends on it: a panic is a matter of
+    /// whoever waits for its answer.
+    pub fn errand(&self, task: impl Future<Output = ()> + Send + 'static) {
+        self.work.spawn(task);
     }
 
     /// Starts what must outlive the work: the health endpoint, connections that the work ends with. It is dropped when
-    /// the work is drained. An error or a panic stops the process.
+    /// the work is drained. An end before the soft stop, an error or a panic stops the process.
     pub fn attend<E: Display>(
         &self,
         name: &'static str,
@@ -97,9 +99,7 @@ impl Tasks {
         let watch = Watch { name, tasks: self.clone() };
         self.attendants.spawn(async move {
             select! {
-                result = task => if let Err(error) = result {
-                    watch.fail(&error);
-                },
+                result = task => watch.see(result),
                 () = watch.tasks.drained.cancelled() => {}
             }
         });
@@ -139,6 +139,14 @@ struct Watch {
 }
 
 impl Watch {
+    fn see<E: Display>(&self, result: Result<(), E>) {
+        match result {
+            Err(error) => self.fail(&error),
+            Ok(()) if !self.tasks.stopping.is_cancelled() => self.fail(&"it ended, and nobody told it to"),
+            Ok(()) => {}
+        }
+    }
+
     fn fail(&self, error: &dyn Display) {
         tracing::error!(task = self.name, %error, "a task failed, the process stops");
         self.tasks.failed.store(true, Ordering::SeqCst);
@@ -308,6 +316,27 @@ mod tests {
             Ok(())
         };
         assert_eq!(run(&tasks, work, PATIENT).await, Ending::Failed);
+    }
+
+    #[tokio::test]
+    async fn a_task_that_ends_before_the_stop_stops_the_process() {
+        let start: [fn(&Tasks); 2] = [
+            |tasks| tasks.spawn("consumer", async { Ok::<_, Error>(()) }),
+            |tasks| {
+                tasks.attend("desk", async { Ok::<_, Error>(()) });
+            },
+        ];
+        for start in start {
+            let tasks = Tasks::new();
+            tasks.errand(async { panic!("on purpose") });
+            start(&tasks);
+            let stopping = tasks.stopping().clone();
+            let work = async move {
+                stopping.cancelled().await;
+                Ok(())
+            };
+            assert_eq!(run(&tasks, work, PATIENT).await, Ending::Failed);
+        }
     }
 
     #[tokio::test]
