@@ -225,15 +225,17 @@ pub fn postpone(conn: &mut PgConnection, rows: &[Later<'_>]) -> QueryResult<()> 
 
 statement! {
     Sweep {
-        now: DateTime<Utc> => sql::Timestamptz,
         kinds: Vec<&'a str> => sql::Array<sql::Text>,
+        now: DateTime<Utc> => sql::Timestamptz,
         limit: i64 => sql::BigInt,
         now_again: DateTime<Utc> => sql::Timestamptz,
         rewake_at: DateTime<Utc> => sql::Timestamptz,
         once_more: DateTime<Utc> => sql::Timestamptz,
     } -> (sql::Uuid, sql::Text, sql::Bool),
-    "WITH seen AS (SELECT subject_id FROM due WHERE wake_at <= ? AND kind::text = ANY(?)
-       ORDER BY wake_at LIMIT ? FOR UPDATE SKIP LOCKED)
+    // Kind by kind, so that none is found behind the backlog of another, which may be left out because its queue is long.
+    "WITH seen AS (SELECT d.subject_id FROM UNNEST(?) AS k (kind) CROSS JOIN LATERAL (
+       SELECT subject_id FROM due WHERE due.kind = k.kind::wakeup_kind AND wake_at <= ?
+       ORDER BY wake_at LIMIT ? FOR UPDATE SKIP LOCKED) AS d)
      UPDATE due SET wake_at = CASE WHEN due_at <= ? THEN ? ELSE due_at END FROM seen WHERE due.subject_id = seen.subject_id
      RETURNING due.subject_id, due.kind::text, due.due_at <= ?"
 }
@@ -243,18 +245,18 @@ statement! {
 pub struct Swept {
     /// To be published.
     pub wake: Vec<WakeUp>,
-    /// The page was full: there may be more.
+    /// The page of a kind was full: there may be more.
     pub more: bool,
 }
 
-/// The sweep: finds up to `page` rows of these kinds whose time to be woken has come.
+/// The sweep: finds up to `page` rows of each of these kinds whose time to be woken has come.
 ///
 /// # Errors
 /// When the query fails.
 pub fn take(conn: &mut PgConnection, kinds: &[Kind], now: DateTime<Utc>, page: usize) -> QueryResult<Swept> {
     let rows: Vec<(Uuid, String, bool)> = Sweep {
-        now,
         kinds: kinds.iter().map(|kind| kind.as_str()).collect(),
+        now,
         limit: i64::try_from(page).unwrap_or(i64::MAX),
         now_again: now,
         rewake_at: later(now, REWAKE_AFTER),
@@ -262,7 +264,7 @@ pub fn take(conn: &mut PgConnection, kinds: &[Kind], now: DateTime<Utc>, page: u
         _binds: std::marker::PhantomData,
     }
     .load(conn)?;
-    let more = rows.len() == page;
+    let more = kinds.iter().any(|kind| rows.iter().filter(|row| row.1 == kind.as_str()).count() == page);
     let known = |name: &str| kinds.iter().copied().find(|kind| kind.as_str() == name);
     let wake = rows
         .into_iter()

@@ -2,13 +2,14 @@
 
 pub mod page;
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, NaiveDate, TimeDelta, Utc};
 use diesel::{
     BoxableExpression, ExpressionMethods, OptionalExtension, PgConnection, QueryDsl, QueryResult, Queryable,
     RunQueryDsl, Selectable, SelectableHelper, dsl::sql as sql_literal, pg::Pg, sql_types as sql,
 };
 use domain::{
     id::{ApiKeyId, NotificationId, ServiceId, TemplateId, lowest_v7},
+    london,
     status::{Channel, KeyType, ProviderId, Status, Trigger},
 };
 use uuid::Uuid;
@@ -209,6 +210,8 @@ fn of_service(
 
 /// Looked at in one statement: a page ends within a second, however much is stored and however little of it has gone quiet.
 const TIME_OUT_PAGE: i64 = 20_000;
+/// By so much an id may be older than its row says it is.
+const ID_IS_OLDER: TimeDelta = TimeDelta::hours(1);
 
 #[diesel::declare_sql_function]
 extern "SQL" {
@@ -238,31 +241,74 @@ statement! {
      SELECT count(*) FROM timed_out"
 }
 
-/// Ends notifications accepted before `cutoff` that nobody has heard of since: bulk updates, oldest first. `from` bounds the
-/// work from below, for a caller who has already looked at everything older. Answers how many ended.
+/// Notifications that were accepted within a time: a range of ids.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Accepted {
+    lowest: Uuid,
+    before: Uuid,
+}
+
+impl Accepted {
+    #[must_use]
+    pub fn between(from: DateTime<Utc>, before: DateTime<Utc>) -> Self {
+        Self { lowest: lowest_v7(from), before: lowest_v7(before) }
+    }
+}
+
+statement! {
+    OpenDays {
+        open: Vec<&'a str> => sql::Array<sql::Text>,
+        last: NaiveDate => sql::Date,
+    } -> (sql::Date,),
+    // Months are few, so that those are found at once which have any; then the days of these. What is not folded yet is read once.
+    "WITH asked AS (SELECT ?::text[] AS open, ?::date AS last),
+     unfolded AS MATERIALIZED (
+       SELECT service_id, day, count FROM statistics_deltas, asked WHERE day <= last AND status::text = ANY(open)),
+     months AS MATERIALIZED (
+       SELECT service_id, month FROM (
+         SELECT service_id, month, count FROM statistics_by_month, asked WHERE month <= last AND status::text = ANY(open)
+         UNION ALL SELECT service_id, date_trunc('month', day::timestamp)::date, count FROM unfolded) AS m
+       GROUP BY 1, 2 HAVING sum(count) > 0),
+     days AS (
+       SELECT s.service_id, s.day, s.count FROM months AS m, asked, statistics AS s
+       WHERE s.service_id = m.service_id AND s.day >= m.month AND s.day < m.month + interval '1 month' AND s.day <= last
+         AND s.status::text = ANY(open)
+       UNION ALL SELECT * FROM unfolded),
+     open AS (SELECT service_id, day FROM days GROUP BY 1, 2 HAVING sum(count) > 0)
+     SELECT DISTINCT day FROM open ORDER BY day"
+}
+
+/// When those were accepted, before `cutoff`, that are not final: the figures know the days of London, so that nobody reads all
+/// that is stored. Oldest first.
 ///
 /// # Errors
-/// When a query fails; the pages before it stay ended.
+/// When the query fails.
+pub fn open(conn: &mut PgConnection, cutoff: DateTime<Utc>) -> QueryResult<Vec<Accepted>> {
+    let (open, last) = (words(Trigger::TimedOut), london::day(cutoff));
+    let days: Vec<(NaiveDate,)> = OpenDays { open, last, _binds: std::marker::PhantomData }.load(conn)?;
+    let day = |(day,): (NaiveDate,)| {
+        let (from, before) = (london::midnight(day), london::midnight(day.succ_opt().unwrap_or(day)));
+        // Days are of the creation, ids are made a moment before.
+        Accepted::between(from - ID_IS_OLDER, cutoff.min(before))
+    };
+    Ok(days.into_iter().map(day).collect())
+}
+
+/// Ends those among `accepted` that nobody has heard of, in one bulk update: a page of them, oldest first. Answers how many
+/// ended, and what of `accepted` there is still to look at.
+///
+/// # Errors
+/// When a query fails; then none has ended.
 pub fn time_out(
     conn: &mut PgConnection,
-    from: Option<DateTime<Utc>>,
-    cutoff: DateTime<Utc>,
+    Accepted { lowest, before }: Accepted,
     now: DateTime<Utc>,
-) -> QueryResult<i64> {
-    let (mut lowest, cutoff) = (from.map_or(Uuid::nil(), lowest_v7), lowest_v7(cutoff));
-    let mut all: i64 = 0;
-    loop {
-        let page_end =
-            PageEnd { lowest, before: cutoff, page: TIME_OUT_PAGE, _binds: std::marker::PhantomData };
-        let next: Option<(Uuid,)> = page_end.get_result(conn).optional()?;
-        let before = next.map_or(cutoff, |(id,)| id);
-        let from = words(Trigger::TimedOut);
-        let (ended,): (i64,) =
-            TimeOut { now, lowest, before, from, _binds: std::marker::PhantomData }.get_result(conn)?;
-        all += ended;
-        if next.is_none() {
-            return Ok(all);
-        }
-        lowest = before;
-    }
+) -> QueryResult<(i64, Option<Accepted>)> {
+    let end = PageEnd { lowest, before, page: TIME_OUT_PAGE, _binds: std::marker::PhantomData };
+    let end: Option<(Uuid,)> = end.get_result(conn).optional()?;
+    let page_end = end.map_or(before, |(id,)| id);
+    let from = words(Trigger::TimedOut);
+    let (ended,): (i64,) =
+        TimeOut { now, lowest, before: page_end, from, _binds: std::marker::PhantomData }.get_result(conn)?;
+    Ok((ended, end.map(|_| Accepted { lowest: page_end, before })))
 }

@@ -126,7 +126,10 @@ pub fn list(
     Ok(rows.into_iter().map(|row| opened(keyring, row)).collect())
 }
 
-/// What comes in from a moment on; of one person, if a number is given. Newest first.
+/// The most that is read at once.
+pub const MOST: i64 = 5_000;
+
+/// What comes in from a moment on, or the newest [`MOST`] of it; of one person, if a number is given. Newest first.
 ///
 /// # Errors
 /// When the query fails.
@@ -142,6 +145,7 @@ pub fn since(
         .filter(column::service_id.eq(service.0))
         .filter(column::id.ge(lowest_v7(since)))
         .order(column::id.desc())
+        .limit(MOST)
         .select(SHOWN)
         .into_boxed();
     if let Some(number) = user_number {
@@ -256,18 +260,25 @@ fn opened(keyring: &Keyring, (id, notify_number, user_number, sealed, created_at
     }
 }
 
-/// Every service that has texts, and how many days it wants them kept, if it says so.
+/// Services that have texts, and how many days each wants them kept, if it says so: by their ids, so many after one of them.
 ///
 /// # Errors
 /// When the query fails.
-pub fn kept(conn: &mut PgConnection) -> QueryResult<Vec<(ServiceId, Option<i32>)>> {
+pub fn kept(
+    conn: &mut PgConnection,
+    after: ServiceId,
+    page: i64,
+) -> QueryResult<Vec<(ServiceId, Option<i32>)>> {
     let theirs = received_texts::table.filter(received_texts::service_id.eq(services::id));
     let own = data_retention::service_id
         .eq(services::id)
         .and(data_retention::notification_type.eq(Kept::Sms.as_str()));
     let rows: Vec<(Uuid, Option<i32>)> = services::table
         .left_join(data_retention::table.on(own))
+        .filter(services::id.gt(after.0))
         .filter(exists(theirs))
+        .order(services::id)
+        .limit(page)
         .select((services::id, data_retention::days_of_retention.nullable()))
         .load(conn)?;
     Ok(rows.into_iter().map(|(id, days)| (id.into(), days)).collect())

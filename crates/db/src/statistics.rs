@@ -19,15 +19,23 @@ pub use self::{
     providers::{Carried, by_provider, by_provider_of_service},
     repair::{Repaired, repair},
 };
-use crate::statement::statement;
+use crate::{
+    session::{Unhurried, unhurried},
+    statement::statement,
+};
 
 statement! {
-    Fold {} -> (sql::BigInt),
-    "WITH folded AS (DELETE FROM statistics_deltas RETURNING *),
+    Fold {
+        page: i64 => sql::BigInt,
+    } -> (sql::BigInt),
+    // SKIP LOCKED and ORDER BY: two that fold at once (a leader that was, and the one that is) fold different deltas, and add them
+    // in one order.
+    "WITH page AS (SELECT ctid FROM statistics_deltas LIMIT ? FOR UPDATE SKIP LOCKED),
+     folded AS (DELETE FROM statistics_deltas WHERE ctid = ANY(ARRAY(SELECT ctid FROM page)) RETURNING *),
      sums AS (
        SELECT service_id, day, template_id, channel, key_type, status, provider, sum(count) AS count,
          sum(billable_units) AS billable_units, max(last_created_at) AS last_created_at
-       FROM folded GROUP BY 1, 2, 3, 4, 5, 6, 7),
+       FROM folded GROUP BY 1, 2, 3, 4, 5, 6, 7 ORDER BY 1, 2, 3, 4, 5, 6, 7),
      added AS (
        INSERT INTO statistics AS s SELECT * FROM sums
        ON CONFLICT (service_id, day, template_id, channel, key_type, status, provider) DO UPDATE SET
@@ -37,20 +45,21 @@ statement! {
        INSERT INTO statistics_by_month AS m
        SELECT service_id, date_trunc('month', day::timestamp)::date, template_id, channel, key_type, status, sum(count),
          max(last_created_at)
-       FROM sums GROUP BY 1, 2, 3, 4, 5, 6
+       FROM sums GROUP BY 1, 2, 3, 4, 5, 6 ORDER BY 1, 2, 3, 4, 5, 6
        ON CONFLICT (service_id, month, template_id, channel, key_type, status) DO UPDATE SET
          count = m.count + EXCLUDED.count,
          last_created_at = greatest(m.last_created_at, EXCLUDED.last_created_at))
      SELECT count(*) FROM folded"
 }
 
-/// Folds the deltas into the sums, and says how many there were. Readers see either all of them or none folded.
+/// Folds a page of the deltas into the sums, and says how many there were. Readers see either all of the page or none of it
+/// folded.
 ///
 /// # Errors
 /// When the statement fails; then nothing is folded.
-pub fn fold(conn: &mut PgConnection) -> QueryResult<i64> {
-    let fold = Fold { _binds: std::marker::PhantomData };
-    fold.get_result::<(i64,)>(conn).map(|(deltas,)| deltas)
+pub fn fold(conn: &mut PgConnection, page: u32) -> QueryResult<usize> {
+    let fold = Fold { page: page.into(), _binds: std::marker::PhantomData };
+    fold.get_result::<(i64,)>(conn).map(|(deltas,)| usize::try_from(deltas).unwrap_or_default())
 }
 
 statement! {
@@ -84,7 +93,8 @@ statement! {
 /// When the query fails.
 pub fn differences(conn: &mut PgConnection) -> QueryResult<i64> {
     let differences = Differences { _binds: std::marker::PhantomData };
-    differences.get_result::<(i64,)>(conn).map(|(differences,)| differences)
+    let (differences,) = unhurried(conn, Unhurried::Audit, |conn| differences.get_result::<(i64,)>(conn))?;
+    Ok(differences)
 }
 
 statement! {

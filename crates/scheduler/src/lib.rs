@@ -39,6 +39,7 @@ pub async fn run(config: Config, context: Context) -> Result<(), Error> {
     let health = service::listen::bind("health", &config.scheduler.health_listen, config.listen)?;
     context.tasks.attend("health", service::health::serve(health, context.readiness.clone()));
     let broker = Broker::start(&config.broker, "scheduler", clock.clone())?;
+    context.tasks.attend("broker", broker.kept_up());
     watch(&context, &broker);
     let scheduler = Scheduler {
         db: Db::open(&config.database).await?,

@@ -3,35 +3,32 @@
 
 use domain::wakeup::{Kind, WakeUp};
 
-use crate::Scheduler;
+use crate::{Scheduler, task::Left};
 
-/// Rows that are marked and published together.
+/// Rows of one kind that are marked and published together.
 const PAGE: usize = 2000;
 
-/// Publishes everything whose time has come.
+/// Publishes a page of what is due.
 ///
 /// # Errors
 /// When the database cannot be asked; the next turn tries again.
-pub async fn run(scheduler: &Scheduler) -> Result<(), db::DbError> {
-    loop {
-        let kinds = kinds_with_room(scheduler).await;
-        if kinds.is_empty() {
-            return Ok(());
-        }
-        let now = scheduler.clock.now();
-        let swept = scheduler.db.run("due.take", move |conn| db::due::take(conn, &kinds, now, PAGE)).await?;
-        let told = swept.wake.len();
-        let untold = scheduler.publisher.wake(swept.wake).await;
-        if told > 0 {
-            tracing::debug!(published = told - untold.len(), failed = untold.len(), "woken");
-        }
-        if !untold.is_empty() {
-            return unwake(scheduler, untold).await;
-        }
-        if !swept.more {
-            return Ok(());
-        }
+pub async fn run(scheduler: &Scheduler) -> Result<Left, db::DbError> {
+    let kinds = kinds_with_room(scheduler).await;
+    if kinds.is_empty() {
+        return Ok(Left::Nothing);
     }
+    let now = scheduler.clock.now();
+    let swept = scheduler.db.run("due.take", move |conn| db::due::take(conn, &kinds, now, PAGE)).await?;
+    let told = swept.wake.len();
+    let untold = scheduler.publisher.wake(swept.wake).await;
+    if told > 0 {
+        tracing::debug!(published = told - untold.len(), failed = untold.len(), "woken");
+    }
+    if !untold.is_empty() {
+        unwake(scheduler, untold).await?;
+        return Ok(Left::Nothing);
+    }
+    Ok(if swept.more { Left::More } else { Left::Nothing })
 }
 
 /// The kinds whose queue is short enough to add to. None at all while the broker is away.

@@ -226,7 +226,7 @@ fn normalised(number: String) -> String {
     post, path = "/service/{service}/inbound-sms", tag = tag::INBOUND, operation_id = "getReceivedTexts",
     summary = "What people texted to a service", params(ask::Service), request_body = ask::ReceivedTextsRequest,
     responses(
-        (status = 200, description = "As long as it is kept, the newest first.", body = inline(Wrapped<Vec<Shown>>)),
+        (status = 200, description = "As long as it is kept, the newest first; the newest 5,000 of more.", body = inline(Wrapped<Vec<Shown>>)),
         refusal::ReadTexts,
     ),
 )]

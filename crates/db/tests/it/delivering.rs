@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use chrono::TimeDelta;
+use chrono::{DateTime, TimeDelta, Utc};
 use db::delivery::{Claimed, Settlement};
 use diesel::PgConnection;
 use domain::{
@@ -378,7 +378,7 @@ fn the_time_out_ends_what_nobody_heard_of_and_nothing_else() {
     bench.clock.advance(TimeDelta::days(3) + TimeDelta::seconds(1));
     let young = bench.accept(Channel::Sms);
     let now = bench.clock.now();
-    db::notification::time_out(&mut bench.conn, None, now - TimeDelta::days(3), now).unwrap();
+    assert_eq!(time_out(&mut bench.conn, now - TimeDelta::days(3), now), 2);
     let statuses = [waiting, sent, sending, young].map(|id| bench.status(id));
     let failed = Status::TemporaryFailure;
     assert_eq!(statuses, [failed, Status::Delivered, failed, Status::Created]);
@@ -399,9 +399,50 @@ fn the_time_out_goes_by_pages_and_misses_none() {
     }
     let now = bench.clock.now() + TimeDelta::days(3);
     let cutoff = bench.clock.now() + TimeDelta::milliseconds(1);
-    assert_eq!(db::notification::time_out(&mut bench.conn, None, cutoff, now).unwrap(), 20_500);
+    assert_eq!(time_out(&mut bench.conn, cutoff, now), 20_500);
     assert_eq!(db::audit::audit(&mut bench.conn).unwrap().waiting, 0);
     bench.balanced();
+}
+
+/// All that the figures know to be open.
+fn time_out(conn: &mut PgConnection, cutoff: DateTime<Utc>, now: DateTime<Utc>) -> i64 {
+    let mut all = 0;
+    for mut accepted in db::notification::open(conn, cutoff).unwrap() {
+        loop {
+            let (ended, rest) = db::notification::time_out(conn, accepted, now).unwrap();
+            all += ended;
+            let Some(rest) = rest else { break };
+            accepted = rest;
+        }
+    }
+    all
+}
+
+/// The first time-out of a leader would read all that was ever stored.
+#[test]
+fn days_on_which_all_is_final_are_not_looked_at_by_the_time_out() {
+    let mut bench = Bench::new();
+    let start = bench.clock.now();
+    let done = bench.accept(Channel::Sms);
+    bench.clock.advance(TimeDelta::days(40));
+    let open = bench.accept(Channel::Sms);
+    bench.clock.advance(TimeDelta::days(5));
+    let young = bench.accept(Channel::Sms);
+    let now = bench.clock.now();
+    for folded in [false, true] {
+        if folded {
+            db::statistics::fold(&mut bench.conn, 10_000).unwrap();
+        }
+        let days = db::notification::open(&mut bench.conn, now - TimeDelta::days(3)).unwrap();
+        assert_eq!(days.len(), 2, "that of each which is old enough");
+        assert_eq!(db::notification::open(&mut bench.conn, start - TimeDelta::days(3)).unwrap(), []);
+    }
+    // Long ago, as time-outs go.
+    assert_eq!(time_out(&mut bench.conn, start + TimeDelta::days(3), now), 1);
+    assert_eq!(db::notification::open(&mut bench.conn, now - TimeDelta::days(3)).unwrap().len(), 1);
+    assert_eq!(time_out(&mut bench.conn, now - TimeDelta::days(3), now), 1);
+    let statuses = [done, open, young].map(|id| bench.status(id));
+    assert_eq!(statuses, [Status::TemporaryFailure, Status::TemporaryFailure, Status::Created]);
 }
 
 impl Bench {

@@ -205,3 +205,34 @@ fn a_claim_never_waits_for_another_one() {
         Ok(())
     });
 }
+
+#[derive(diesel::QueryableByName)]
+struct Read {
+    #[diesel(sql_type = diesel::sql_types::BigInt)]
+    entries: i64,
+}
+
+/// Entries of the sweep's index that were read so far.
+fn entries_read(conn: &mut PgConnection) -> i64 {
+    diesel::sql_query("SELECT pg_stat_force_next_flush()").execute(conn).unwrap();
+    let sql = "SELECT idx_tup_read AS entries FROM pg_stat_user_indexes WHERE indexrelname = 'due_to_wake'";
+    diesel::sql_query(sql).get_result::<Read>(conn).unwrap().entries
+}
+
+/// Where a queue is long, the sweep leaves its kind alone; the backlog, which may be millions, is not in its way.
+#[test]
+fn the_sweep_of_one_kind_does_not_walk_the_backlog_of_another() {
+    let database = TestDatabase::new();
+    let (mut conn, clock) = (database.connect(), clock());
+    stored(&mut conn, &clock, 5000, false);
+    let sample = testkit::sample(&mut conn, clock.now());
+    let mut mail = testkit::notification(&sample, Channel::Email, clock.now());
+    mail.wake_follows = false;
+    db::intake::store(&mut conn, &[mail]).unwrap();
+    let before = entries_read(&mut conn);
+    let swept = db::due::take(&mut conn, &[Kind::DeliverEmail], clock.now(), 100).unwrap();
+    assert_eq!((swept.wake.len(), swept.more), (1, false));
+    assert!(entries_read(&mut conn) - before < 100);
+    let swept = db::due::take(&mut conn, &[Kind::DeliverEmail, Kind::DeliverSms], clock.now(), 100).unwrap();
+    assert_eq!((swept.wake.len(), swept.more), (100, true));
+}

@@ -155,7 +155,7 @@ fn texts_are_kept_as_each_service_says() {
     {
         retention::create(&mut conn, service, (kept, days), (Uuid::new_v4(), now())).unwrap().unwrap();
     }
-    let mut kept = received_text::kept(&mut conn).unwrap();
+    let mut kept = received_text::kept(&mut conn, ServiceId(Uuid::nil()), 10).unwrap();
     let mut expected = [(silent, None), (long, Some(30))];
     kept.sort_unstable();
     expected.sort_unstable();

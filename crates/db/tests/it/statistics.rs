@@ -83,7 +83,7 @@ fn figures_equal_a_recount_at_every_moment_under_concurrent_sending() {
         let folding = scope.spawn(|| {
             let mut conn = database.connect();
             while sending.load(Ordering::SeqCst) {
-                statistics::fold(&mut conn).unwrap();
+                statistics::fold(&mut conn, 10_000).unwrap();
             }
         });
         let mut conn = database.connect();
@@ -98,11 +98,11 @@ fn figures_equal_a_recount_at_every_moment_under_concurrent_sending() {
     });
     let mut conn = database.connect();
     assert_eq!(statistics::differences(&mut conn).unwrap(), 0);
-    statistics::fold(&mut conn).unwrap();
+    statistics::fold(&mut conn, 10_000).unwrap();
     assert_eq!(count(&mut conn, "SELECT count(*) FROM statistics_deltas"), 0);
     assert_eq!(count(&mut conn, "SELECT sum(count)::bigint FROM statistics"), 360);
     assert_eq!(statistics::differences(&mut conn).unwrap(), 0);
-    assert_eq!(statistics::fold(&mut conn).unwrap(), 0);
+    assert_eq!(statistics::fold(&mut conn, 10_000).unwrap(), 0);
     let uncommon = "SELECT count(*) FROM (SELECT id, status FROM notifications WHERE is_uncommon(status)
         EXCEPT SELECT notification_id, status FROM uncommon_statuses) AS x";
     assert_eq!(count(&mut conn, uncommon), 0, "every uncommon one is listed");

@@ -15,7 +15,7 @@ use domain::{
 };
 use scheduler::{SchedulerConfig, retain};
 
-use crate::{Stage, standing_clock};
+use crate::{Stage, standing_clock, turn};
 
 const NUMBER: &str = "07700900861";
 
@@ -60,15 +60,15 @@ async fn texts_are_forgotten_when_seven_days_have_ended_in_london() {
     }
     receive(&stage, NUMBER, tomorrow);
     clock.advance(tomorrow - now + TimeDelta::days(7) - TimeDelta::seconds(1));
-    retain::run(&stage.scheduler).await.unwrap();
+    turn(async || retain::run(&stage.scheduler).await).await;
     assert_eq!(left(&stage, service), 451, "on the seventh day they are still there");
     clock.advance(TimeDelta::seconds(1));
-    retain::run(&stage.scheduler).await.unwrap();
+    turn(async || retain::run(&stage.scheduler).await).await;
     assert_eq!(left(&stage, service), 1);
     let mut for_ever = stage.scheduler.clone();
     for_ever.config.received_texts_kept_for = Duration::MAX;
     clock.advance(TimeDelta::days(70));
-    retain::run(&for_ever).await.unwrap();
+    turn(async || retain::run(&for_ever).await).await;
     assert_eq!(left(&stage, service), 1);
     stage.end().await;
 }
@@ -92,7 +92,7 @@ async fn a_service_has_its_texts_kept_for_as_long_as_it_says() {
     for (days, expected) in [(3, [1, 1, 1]), (1, [1, 0, 1]), (4, [0, 0, 1]), (22, [0, 0, 1]), (1, [0, 0, 0])]
     {
         clock.advance(TimeDelta::days(days));
-        retain::run(&stage.scheduler).await.unwrap();
+        turn(async || retain::run(&stage.scheduler).await).await;
         assert_eq!(services.map(|service| left(&stage, service)), expected);
     }
     stage.end().await;

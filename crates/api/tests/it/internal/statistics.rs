@@ -54,7 +54,7 @@ fn stage() -> Stage {
         before,
     );
     // What is folded and what is not are one.
-    db::statistics::fold(&mut stage.connect()).unwrap();
+    db::statistics::fold(&mut stage.connect(), 10_000).unwrap();
     store(&stage, Channel::Sms, KeyType::Team, &[Status::Delivered], today);
     stage
 }
@@ -144,7 +144,7 @@ async fn monthly_figures_have_twelve_months_from_april() {
     let stage = Stage::new();
     store(&stage, Channel::Sms, KeyType::Normal, &[Status::Delivered, Status::Delivered], TimeDelta::zero());
     store(&stage, Channel::Email, KeyType::Test, &[Status::Delivered], TimeDelta::zero());
-    db::statistics::fold(&mut stage.connect()).unwrap();
+    db::statistics::fold(&mut stage.connect(), 10_000).unwrap();
     store(&stage, Channel::Sms, KeyType::Team, &[Status::Created], TimeDelta::zero());
     let today = london::day(now());
     let year = financial_year(today);
@@ -280,7 +280,7 @@ async fn when_a_template_was_last_used_does_not_count_test_keys() {
                 "a year back at most"
             );
             assert_eq!(read(&stage, most_recent).await, json!({ "data": null }));
-            db::statistics::fold(&mut conn).unwrap();
+            db::statistics::fold(&mut conn, 10_000).unwrap();
         }
     }
     store(&stage, Channel::Email, KeyType::Team, &[Status::Created], TimeDelta::days(3));
