@@ -26,6 +26,9 @@ IN_FLIGHT_WITHIN_SECONDS = 120
 ANSWERED_WITHIN_SECONDS = 15
 # A notification that was on its way for longer was not found by its own wake-up, but by the sweep.
 SWEPT_AFTER_SECONDS = 20
+# What a replica that stands still in a transaction costs the others, and how soon another scheduler leads.
+HELD_UP_SECONDS = 6
+LED_WITHIN_SECONDS = 20
 
 SCENARIOS = {}
 
@@ -375,6 +378,119 @@ def replicas(stack, _):
     stack.require_no_panic()
     conflicts = sum(status == 409 for status, _ in answers)
     return ["100 at once: 50 accepted, 50 refused", f"one request 50 times: 1 text ({conflicts} answered 409)"]
+
+
+class Senders:
+    """Several, as one."""
+
+    def __init__(self, *senders):
+        self.senders = [sender.start() for sender in senders]
+
+    def stop(self):
+        for sender in self.senders:
+            sender.stopped.set()
+        for sender in self.senders:
+            sender.wait()
+
+    @property
+    def accepted(self):
+        return [notification for sender in self.senders for notification in sender.accepted]
+
+    @property
+    def failures(self):
+        return sum((sender.failures for sender in self.senders), collections.Counter())
+
+
+def frozen_in_transaction(stack, name):
+    """Stops that process at a moment when a transaction of it has locked what services have used."""
+    def caught():
+        stack.signal(name, signal.SIGSTOP)
+        # One that the others have goes on within that time.
+        time.sleep(0.3)
+        held = stack.sql("select count(*) from pg_stat_activity as a join pg_locks as l using (pid)"
+                         " where a.datname = current_database() and a.state = 'idle in transaction'"
+                         " and a.state_change < now() - interval '200 milliseconds'"
+                         " and l.relation = 'service_usage'::regclass and l.mode = 'RowShareLock'")[0]
+        if int(held):
+            return True
+        stack.signal(name, signal.SIGCONT)
+        return False
+
+    until(f"{name} is caught in a transaction", 60, caught, pause=random.uniform(0.05, 0.2))
+
+
+@scenario("10", "one of two api replicas frozen in a transaction, two tenants")
+def api_frozen(stack, scale):
+    """Both tenants send through both replicas, so that the frozen transaction holds them both."""
+    stack.start_all()
+    healthy = {"NOTIFY_API_URL": stack.start_another_api()}
+    tenants = [stack.env, stack.another_tenant()]
+    through_frozen = [Sender(tenant, rate=40) for tenant in tenants]
+    through_healthy = [Sender({**tenant, **healthy}, rate=40) for tenant in tenants]
+    senders = Senders(*through_frozen, *through_healthy)
+    try:
+        until("accepting", 30, lambda: all(len(sender.accepted) > 50 for sender in senders.senders))
+        frozen_in_transaction(stack, "api")
+        frozen = time.monotonic()
+        time.sleep(scale.outage_seconds)
+        stack.signal("api", signal.SIGCONT)
+        thawed = time.monotonic()
+        before = [len(sender.accepted) for sender in senders.senders]
+        until("accepting again", 30, lambda: all(len(s.accepted) > n + 50 for s, n in zip(senders.senders, before)))
+    finally:
+        stack.signal("api", signal.SIGCONT)
+        senders.stop()
+    figures = []
+    for name, sender in zip(("its own", "another"), through_healthy):
+        during = [(asked, took, taken) for asked, took, taken in sender.answers if frozen - 1 < asked < thawed]
+        slow = percentile([took for _, took, _ in during], 99)
+        require(slow < HELD_UP_SECONDS, f"{name} tenant's p99 at the healthy replica was {slow:.1f} s")
+        normal = percentile([took for asked, took, _ in during if asked > frozen + HELD_UP_SECONDS], 99)
+        require(normal < 1, f"{name} tenant's p99 was still {normal:.1f} s after {HELD_UP_SECONDS} s")
+        times = [frozen, *sorted(asked + took for asked, took, taken in during if taken), thawed]
+        pause = max(after - before for before, after in zip(times, times[1:]))
+        require(pause < HELD_UP_SECONDS, f"nothing of {name} tenant was accepted for {pause:.1f} s")
+        figures.append(f"{name} tenant p99 {slow:.2f} s, then {normal:.2f} s, longest pause {pause:.2f} s")
+    return figures + finish(stack, senders)
+
+
+def percentile(values, which):
+    require(values, "nothing was answered")
+    return sorted(values)[min(len(values) - 1, len(values) * which // 100)]
+
+
+@scenario("11", "the leading one of two schedulers frozen, retries due")
+def leader_frozen(stack, _):
+    stack.start_all()
+    until("the first leads", 30, lambda: stack.leads("scheduler"))
+    stack.start_scheduler("scheduler-2")
+    stack.behave(outage=True)
+    # So few that all have failed once before the first is tried again.
+    sender = Sender(stack.env, quota=100).start().wait()
+    require(len(sender.accepted) == 100, f"not all accepted: {dict(sender.failures)}")
+    try:
+        failed = "select count(distinct notification_id) from attempts"
+        until("all have failed once", 60, lambda: int(stack.sql(failed)[0]) == 100)
+        stack.signal("scheduler", signal.SIGSTOP)
+        frozen = stack.sql("select now()")[0]
+        fast_providers(stack)
+        stack.behave(outage=False)
+        # Due ten seconds after the failure, at the next step of the ladder at the latest.
+        until("the other one leads", LED_WITHIN_SECONDS, lambda: stack.leads("scheduler-2"))
+        stack.settle()
+        late = float(stack.sql(
+            "select extract(epoch from max(second - greatest(due, '" + frozen + "'))) from ("
+            "select min(attempted_at) + interval '10 seconds' as due, max(attempted_at) as second from attempts"
+            " group by notification_id having count(*) = 2) as retried")[0])
+    finally:
+        stack.signal("scheduler", signal.SIGCONT)
+    require(late < LED_WITHIN_SECONDS, f"a retry came {late:.1f} s late")
+    until("the first knows", 30, lambda: not stack.leads("scheduler"))
+    stack.behave(outage=True)
+    more = Sender(stack.env, quota=50).start().wait()
+    stack.behave(outage=False)
+    sender.accepted += more.accepted
+    return [f"the latest retry was {late:.1f} s late"] + finish(stack, sender)
 
 
 def run(number, services, scale):

@@ -82,6 +82,7 @@ class Sender:
         self.accepted = []  # ids; appending is atomic
         self.failures = collections.Counter()  # status, or the name of the exception
         self.slowest = 0.0
+        self.answers = []  # when it was asked for (time.monotonic()), how long it took, and whether it was a 201
         self.lock = threading.Lock()
         self.numbers = itertools.count()
         self.stopped = threading.Event()
@@ -135,6 +136,7 @@ class Sender:
         took = time.monotonic() - asked
         with self.lock:
             self.slowest = max(self.slowest, took)
+            self.answers.append((asked, took, status == 201))
         if status == 201:
             self.accepted.append(json.loads(content)["id"])
         else:

@@ -10,6 +10,7 @@ import subprocess
 import time
 import urllib.error
 import urllib.request
+import uuid
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 
@@ -168,8 +169,37 @@ class Stack:
         self.start("api-2", "api", ready=f"http://{listen}/_status?simple=1", PILLARBOX__API__LISTEN=listen)
         return f"http://{listen}"
 
-    def start_scheduler(self):
-        self.start("scheduler", ready=f"http://{self.env['PILLARBOX__SCHEDULER__HEALTH_LISTEN']}/readyz")
+    def start_scheduler(self, name="scheduler"):
+        listen = self.env["PILLARBOX__SCHEDULER__HEALTH_LISTEN"]
+        if name != "scheduler":
+            listen = "127.0.0.1:" + self.services.library("free_port", "9")
+        self.start(name, "scheduler", ready=f"http://{listen}/readyz", PILLARBOX__SCHEDULER__HEALTH_LISTEN=listen)
+
+    def leads(self, scheduler):
+        """Whether that one said so, and nothing else since."""
+        said = [line for line in self.log(scheduler).splitlines() if "leading" in line]
+        return bool(said) and "no longer leading" not in said[-1]
+
+    def log(self, name):
+        return (self.services.state / "logs" / f"{self.name}-{name}.log").read_text(errors="replace")
+
+    def another_tenant(self):
+        """The environment of a second service, which may send as much as the first and has the same templates."""
+        largest = str(2**31 - 1)
+        code, service, complaint = self.control("service", "create", "--name", "Another tenant", "--live", "--rate-limit", largest,
+                                                "--sms-message-limit", largest, "--email-message-limit", largest)
+        require(code == 0, complaint)
+        code, key, complaint = self.control("key", "create", "--service", service, "--name", "Key", "--type", "normal")
+        require(code == 0, complaint)
+        templates = {}
+        for name in ("SMS_TEMPLATE_ID", "EMAIL_TEMPLATE_ID"):
+            copy, original = str(uuid.uuid4()), self.env[name]
+            self.sql(f"create temp table t as select * from templates where id = '{original}';"
+                     f" create temp table v as select * from template_versions where template_id = '{original}';"
+                     f" update t set id = '{copy}', service_id = '{service}'; update v set template_id = '{copy}';"
+                     " insert into templates select * from t; insert into template_versions select * from v")
+            templates[name] = copy
+        return {**self.env, **templates, "API_KEY": key}
 
     def start_worker(self, name="delivery-worker", **env):
         listen = self.env["PILLARBOX__WORKER__HEALTH_LISTEN"]
