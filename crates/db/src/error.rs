@@ -4,7 +4,12 @@
 //! knows, and keeps the others to itself (diesel-rs/diesel#5232). So whatever a single item can be guilty of is made to have a
 //! kind, and what has none is no fault of an item ([`Meaning::of`]).
 
+use std::time::Duration;
+
 use diesel::result::{DatabaseErrorKind as Kind, Error};
+
+/// Whoever waits for a lock in vain is told so after `deadlock_timeout`, a second, at the soonest.
+const AS_LATE_AS_A_LOCK: Duration = Duration::from_millis(900);
 
 /// A query that did not happen, or happened wrongly.
 #[derive(Debug, thiserror::Error)]
@@ -23,6 +28,15 @@ pub enum DbError {
 }
 
 impl DbError {
+    /// What came of a query that failed after so long. A statement that waits for a table's lock while it is planned fails with
+    /// a place in it, as one does that makes no sense; but the one comes late, and the other at once.
+    pub(crate) fn query(query: &'static str, source: Error, took: Duration) -> Self {
+        if Meaning::of(&source) == Meaning::Ours && is_placed(&source) && took >= AS_LATE_AS_A_LOCK {
+            return Self::Unavailable(format!("{query}: {source}"));
+        }
+        Self::Query { query, source }
+    }
+
     /// Worth another try as it is: nothing was wrong with the question.
     #[must_use]
     pub fn is_unavailable(&self) -> bool {
@@ -76,14 +90,21 @@ impl Meaning {
                 | Kind::UnableToSendCommand
                 | Kind::ReadOnlyTransaction
                 | Kind::SerializationFailure => Self::Unavailable,
-                // A code without a kind. What a value could do (class 22) has been refused before it was sent. So it is a
-                // time-out or a cancelled statement (57014), a lock (55P03), a deadlock (40P01), disk, memory or connections
-                // that ran out (class 53), the system (class 58), or a schema that is not ours yet or any more (class 42).
+                // A code without a kind. A statement that makes no sense in this schema (class 42) says where it does not.
+                // What a value could do (class 22) has been refused before it was sent. So it is a time-out or a cancelled
+                // statement (57014), a lock (55P03), a deadlock (40P01), disk, memory or connections that ran out (class 53),
+                // the system (class 58).
+                _ if is_placed(error) => Self::Ours,
                 _ => Self::Unavailable,
             },
             _ => Self::Ours,
         }
     }
+}
+
+/// Whether it says where in the statement it is.
+fn is_placed(error: &Error) -> bool {
+    matches!(error, Error::DatabaseError(_, info) if info.statement_position().is_some())
 }
 
 /// The connection is gone; the next attempt needs a new one.

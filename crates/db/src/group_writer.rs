@@ -266,10 +266,11 @@ impl<W, C> Writer<W, C> {
         W: Fn(&mut PgConnection, &[T], Turn) -> QueryResult<Vec<Option<R>>>,
     {
         let conn = self.link.get()?;
+        let started = Instant::now();
         match conn.transaction(|conn| (self.write)(conn, items, turn)) {
             Ok(results) => Ok(results),
             Err(source) => {
-                let error = DbError::Query { query: self.name, source };
+                let error = DbError::query(self.name, source, started.elapsed());
                 if error.is_unavailable() {
                     // It may be gone; or lead to a server that can only be read by now.
                     self.link.lost();

@@ -1,6 +1,9 @@
 //! The one door between async code and synchronous queries.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use backoff::{ExponentialBackoff, backoff::Backoff};
 use diesel::{
@@ -174,7 +177,8 @@ impl Db {
             let _permit = permit;
             let mut conn =
                 pool.get().map_err(|e| DbError::Unavailable(config.without_password(&e.to_string())))?;
-            work(&mut conn).map_err(|source| DbError::Query { query, source })
+            let started = Instant::now();
+            work(&mut conn).map_err(|source| DbError::query(query, source, started.elapsed()))
         })
         .await
         .map_err(|_| DbError::Panicked(query))?

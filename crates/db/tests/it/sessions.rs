@@ -81,6 +81,10 @@ async fn passing_trouble_is_unavailable_and_what_is_refused_or_ours_is_not() {
         let error = run(&database, passing).await;
         assert!(error.is_unavailable(), "{passing}: {error}");
     }
+    for ours in ["SELEKT 1", "SELECT FROM nowhere", "SELECT nothing FROM services", "SELECT now() + true"] {
+        let error = run(&database, ours).await;
+        assert!(!error.is_unavailable(), "{ours}: {error}");
+    }
     let refused = run(&database, "INSERT INTO sms_rates SELECT * FROM sms_rates").await;
     assert!(!refused.is_unavailable(), "{refused}");
     let ours =
@@ -92,14 +96,11 @@ async fn passing_trouble_is_unavailable_and_what_is_refused_or_ours_is_not() {
 async fn a_lock_that_is_not_free_in_time_is_unavailable() {
     let database = TestDatabase::new();
     let mut holder = database.connect();
-    holder.batch_execute("BEGIN; LOCK TABLE services").unwrap();
+    let held = "SET idle_in_transaction_session_timeout = 0; BEGIN; LOCK TABLE services";
+    holder.batch_execute(held).unwrap();
+    // While it is planned, and while it runs.
     for wait in ["SELECT FROM services", "LOCK TABLE services"] {
-        let db = database.db();
-        let error = db.run("wait", move |conn| {
-            conn.batch_execute("SET lock_timeout = 10")?;
-            conn.batch_execute(wait)
-        });
-        let error = error.await.unwrap_err();
+        let error = run(&database, wait).await;
         assert!(error.is_unavailable(), "{wait}: {error}");
     }
 }

@@ -209,7 +209,7 @@ fn what_was_not_counted_is_repaired_while_others_write() {
     ] {
         assert!(sql_query(wrong).execute(&mut conn).unwrap() > 0, "{wrong}");
     }
-    statistics::fold(&mut conn).unwrap();
+    statistics::fold(&mut conn, 10_000).unwrap();
     sql_query("UPDATE statistics_by_month SET count = 7 WHERE status = 'created'")
         .execute(&mut conn)
         .unwrap();
@@ -223,7 +223,7 @@ fn what_was_not_counted_is_repaired_while_others_write() {
                 let mut round = writer;
                 while !ended.load(Ordering::Relaxed) {
                     live(&mut conn, sample, clock, round);
-                    statistics::fold(&mut conn).unwrap();
+                    statistics::fold(&mut conn, 10_000).unwrap();
                     round += 1;
                 }
             });
