@@ -6,6 +6,7 @@ use std::{collections::HashSet, sync::Arc};
 use chrono::{DateTime, Utc};
 use db::{intake::NewNotification, service::Permission};
 use domain::{
+    email::{self, FilledEmail},
     email_address::EmailAddress,
     id::{NotificationId, ReplyToId, ServiceId, SmsSenderId, TemplateId},
     personalisation,
@@ -13,6 +14,7 @@ use domain::{
     status::{Channel, KeyType},
     template::Personalisation,
 };
+use serde::Serializer;
 use serde_json::Value;
 use uuid::Uuid;
 
@@ -168,6 +170,18 @@ pub(crate) fn is_simulated_address(address: &EmailAddress) -> bool {
     SIMULATED_ADDRESSES.contains(&address.normalised())
 }
 
+/// A mail that would be too large to be sent when its markup is written out, as it will be with these links.
+pub(crate) fn can_be_rendered(
+    template: &KnownTemplate,
+    values: &Personalisation,
+    links: &Links,
+    filled: &FilledEmail,
+) -> Result<(), Problem> {
+    let texts = (template.row.subject.as_deref().unwrap_or_default(), &*template.row.content);
+    let checked = email::check(texts, values, links.page.as_deref(), filled);
+    checked.map_err(|too_large| Problem::bad_request(too_large.to_string()))
+}
+
 /// What storing needs besides the caller and the template.
 pub(crate) struct Message {
     pub(crate) id: NotificationId,
@@ -182,27 +196,38 @@ pub(crate) struct Message {
     pub(crate) rate_multiplier: u8,
 }
 
-/// A notification as it is to be stored.
+/// The most that is stored of one message beside its template: more than can be sent.
+const SMS_STORED_LIMIT: usize = 64 * 1024;
+const EMAIL_STORED_LIMIT: usize = email::BYTE_LIMIT + 64 * 1024;
+
+/// A notification as it is to be stored, with those values that its template uses.
+///
+/// The last rule, after those of the contract about what is too long: conditions, white space and the like can be long without
+/// being sent.
 pub(crate) fn notification(
     app: &App,
     caller: &Caller,
     template: &KnownTemplate,
     values: &Personalisation,
     message: Message,
-) -> NewNotification {
+) -> Result<NewNotification, Problem> {
     let row = &template.row;
     let (api_key_id, created_by) = match caller.by {
         By::Key(id) => (Some(id), None),
         By::Person(id) => (None, id),
     };
-    let personalisation = match values.as_map() {
-        none if none.is_empty() => None,
-        values => {
-            let json = serde_json::to_vec(values).expect("a map of strings to JSON is JSON");
-            Some(app.keyring.seal(message.id.0, &json))
-        }
+    let values = used_values(template, values);
+    let limit = match row.channel {
+        Channel::Sms => SMS_STORED_LIMIT,
+        Channel::Email => EMAIL_STORED_LIMIT,
     };
-    NewNotification {
+    let texts = [&message.reference, &message.sender, &message.links.one_click, &message.links.page];
+    let texts = texts.into_iter().flatten().chain([&message.recipient, &message.normalised_recipient]);
+    if values.as_ref().map_or(0, Vec::len) + texts.map(String::len).sum::<usize>() > limit {
+        return Err(Problem::BodyTooLarge);
+    }
+    let personalisation = values.map(|json| app.keyring.seal(message.id.0, &json));
+    Ok(NewNotification {
         id: message.id,
         service_id: caller.service_id(),
         channel: row.channel,
@@ -223,5 +248,14 @@ pub(crate) fn notification(
         rate_multiplier: message.rate_multiplier.into(),
         created_at: message.created_at,
         wake_follows: app.announcer.is_connected(),
-    }
+    })
+}
+
+/// As JSON; None when there are none.
+fn used_values(template: &KnownTemplate, values: &Personalisation) -> Option<Vec<u8>> {
+    let used: Vec<_> = values.as_map().iter().filter(|(name, _)| template.used.contains(name)).collect();
+    let mut json = Vec::new();
+    let written = serde_json::Serializer::new(&mut json).collect_map(used.iter().copied());
+    written.expect("a map of strings to JSON is JSON");
+    (!used.is_empty()).then_some(json)
 }

@@ -17,7 +17,7 @@ use domain::{
     id::{ReplyToId, ServiceId, SmsSenderId, TemplateId},
     phone::PhoneNumber,
     status::Channel,
-    template::Template,
+    template::{Template, UsedNames},
 };
 use moka::future::Cache;
 use uuid::Uuid;
@@ -120,17 +120,26 @@ pub(crate) struct KnownTemplate {
     pub(crate) reply_to: Option<Uuid>,
     pub(crate) subject: Option<Template>,
     pub(crate) body: Template,
+    /// By its own text; values by other names are not stored.
+    pub(crate) used: UsedNames,
 }
 
 impl KnownTemplate {
-    pub(crate) fn new(detailed: Detailed) -> Self {
-        let Detailed { dated: Dated { template: row, .. }, reply_to, .. } = detailed;
+    pub(crate) fn new(row: db::template::Template, reply_to: Option<Uuid>) -> Self {
         Self {
             subject: row.subject.as_deref().map(Template::parse),
             body: Template::parse(&row.content),
+            used: UsedNames::of(row.subject.as_deref().into_iter().chain([&*row.content])),
             row,
             reply_to,
         }
+    }
+}
+
+impl From<Detailed> for KnownTemplate {
+    fn from(detailed: Detailed) -> Self {
+        let Detailed { dated: Dated { template, .. }, reply_to, .. } = detailed;
+        Self::new(template, reply_to)
     }
 }
 
@@ -185,7 +194,7 @@ impl Lookup {
     ) -> Result<Option<Arc<KnownTemplate>>, Arc<DbError>> {
         let which = Which::Current(id);
         let query = self.db.run("template.current", move |conn| db::template::detailed(conn, service, which));
-        let known = async { Ok(query.await?.pop().map(KnownTemplate::new).map(Arc::new)) };
+        let known = async { Ok(query.await?.pop().map(KnownTemplate::from).map(Arc::new)) };
         self.templates.try_get_with_by_ref(&(service, id), known).await
     }
 

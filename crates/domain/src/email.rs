@@ -24,6 +24,12 @@ pub const BYTE_LIMIT: usize = 2_000_000;
 /// relays take for a whole mail (Amazon SES: 10 MB, unless more is asked for).
 pub const RENDERED_LIMIT: usize = 10_000_000;
 
+/// A short mail always renders to less than [`RENDERED_LIMIT`]. What grows most by itself is a list within a list within a
+/// list, 330 bytes for each marker. Links by reference grow with the square of the text, half of it a target and half of it
+/// names for it, three bytes for each of the target's.
+const SURELY_RENDERED: usize = RENDERED_LIMIT / 500;
+const SURELY_RENDERED_WITH_REFERENCES: usize = 4096;
+
 /// A mail that no relay would take.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("The message is longer than {RENDERED_LIMIT} bytes when rendered")]
@@ -104,6 +110,28 @@ impl fmt::Debug for RenderedEmail {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("RenderedEmail").finish_non_exhaustive()
     }
+}
+
+/// Whether a mail can be rendered as it will be sent, without rendering one that surely can.
+///
+/// # Errors
+/// When a part is too large for any relay.
+pub fn check(
+    (subject, content): (&str, &str),
+    values: &Personalisation,
+    unsubscribe_url: Option<&str>,
+    filled: &FilledEmail,
+) -> Result<(), TooLarge> {
+    let surely = if has_references(&filled.body) { SURELY_RENDERED_WITH_REFERENCES } else { SURELY_RENDERED };
+    if filled.subject.len() + filled.body.len() <= surely {
+        return Ok(());
+    }
+    render(subject, content, values, unsubscribe_url).map(drop)
+}
+
+/// Or an entity, which could stand for a part of one.
+fn has_references(markdown: &str) -> bool {
+    markdown.contains("]:") || markdown.contains('&')
 }
 
 /// Renders a mail as it is sent.

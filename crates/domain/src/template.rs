@@ -40,6 +40,32 @@ pub struct Template {
     pub(crate) escapes_html: bool,
 }
 
+/// The names that the texts of one version of a template use, however they are spelt.
+#[derive(Clone, Debug, Default)]
+pub struct UsedNames {
+    plain: HashSet<String>,
+    /// Of the same texts escaped, where entities that stand for brackets make placeholders of their own.
+    escaped: HashSet<String>,
+}
+
+impl UsedNames {
+    #[must_use]
+    pub fn of<'t>(texts: impl IntoIterator<Item = &'t str>) -> Self {
+        let keys = |template: Template| template.placeholders.into_iter().map(|placeholder| placeholder.key);
+        let mut names = Self::default();
+        for text in texts {
+            names.plain.extend(keys(Template::parse(text)));
+            names.escaped.extend(keys(Template::parse_for_html(text)));
+        }
+        names
+    }
+
+    #[must_use]
+    pub fn contains(&self, name: &str) -> bool {
+        self.plain.contains(&key(name)) || self.escaped.contains(&key(&html::escape(name)))
+    }
+}
+
 /// `((name))` or `((name??shown if the value is a yes))`: where in the text its parts are.
 #[derive(Clone, Debug)]
 pub(crate) struct Placeholder {

@@ -160,7 +160,7 @@ fn judge_sms(app: &App, caller: &Caller, template: &KnownTemplate, asked: Asked)
         rate_multiplier: number.rate_multiplier(),
         ..message(now)
     };
-    Ok(ready(app, caller, template, &values, message, abroad))
+    ready(app, caller, template, &values, message, abroad)
 }
 
 fn judge_email(app: &App, caller: &Caller, template: &KnownTemplate, root: &str, asked: Asked) -> Judged {
@@ -190,7 +190,8 @@ fn judge_email(app: &App, caller: &Caller, template: &KnownTemplate, root: &str,
         ..message(now)
     };
     message.links = Links::new(app, template, (message.id, now), address.as_given(), root, None);
-    Ok(ready(app, caller, template, &values, message, false))
+    accept::can_be_rendered(template, &values, &message.links, &filled)?;
+    ready(app, caller, template, &values, message, false)
 }
 
 /// What is the same for everybody.
@@ -217,14 +218,15 @@ fn ready(
     values: &Personalisation,
     message: Message,
     abroad: bool,
-) -> Ready {
+) -> Judged {
     let id = message.id;
     let new = accept::notification(app, caller, template, values, message);
-    Ready {
+    let new = new.map_err(|problem| Refused::after_row_15(problem, abroad))?;
+    Ok(Ready {
         id,
         answer: json!({ "id": id }).to_string().into(),
         new: Some(new),
         documents: Vec::new(),
         abroad,
-    }
+    })
 }

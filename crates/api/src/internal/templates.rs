@@ -141,7 +141,7 @@ pub(crate) async fn preview(request: HttpRequest, app: Data<App>) -> Result<Http
     let which = Which::Current(template_id(&request)?);
     let (service, mut found) = find(&app, service_id(&request)?, which).await?;
     let detailed = found.pop().ok_or(Problem::NoResult)?;
-    let template = KnownTemplate::new(detailed.clone());
+    let template = KnownTemplate::from(detailed.clone());
     let values = values(request.query_string());
     if let Some(message) = accept::missing(&template, &values) {
         return Err(Problem::field("template", message).into());

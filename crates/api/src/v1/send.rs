@@ -126,6 +126,8 @@ async fn judge(app: &App, caller: &Caller, root: &str, mut asked: Asked, channel
     let (template, text) = check(app, caller, &asked, &values, channel).await?;
     let now = app.clock.now();
     let id = NotificationId::new(now);
+    let links = Links::new(app, &template, (id, now), &asked.to.shown, root, None);
+    can_be_rendered(&template, &values, &links)?;
     let answer = Accepted {
         notification: Made { id },
         body: text.body,
@@ -133,15 +135,11 @@ async fn judge(app: &App, caller: &Caller, root: &str, mut asked: Asked, channel
         subject: text.subject,
     };
     let answer = serde_json::to_vec(&Wrapped { data: answer }).expect("texts and numbers are JSON");
-    let new = if asked.to.is_simulated() {
-        None
-    } else {
-        let links = Links::new(app, &template, (id, now), &asked.to.shown, root, None);
-        let message = message(app, caller, &template, asked.to, (id, now), links)?;
-        Some(accept::notification(app, caller, &template, &values, message))
-    };
+    let simulated = asked.to.is_simulated();
+    let message = message(app, caller, &template, asked.to, (id, now), links)?;
+    let new = accept::notification(app, caller, &template, &values, message)?;
     // No number that 2016 took begins with anything but 44.
-    Ok(Ready { id, answer, new, documents: Vec::new(), abroad: false })
+    Ok(Ready { id, answer, new: (!simulated).then_some(new), documents: Vec::new(), abroad: false })
 }
 
 /// What is sent.
@@ -189,6 +187,16 @@ fn fill(template: &KnownTemplate, values: &Personalisation, channel: Channel) ->
     };
     let subject = template.subject.as_ref().map(|subject| fill(subject, Lists::Sentence)).transpose()?;
     Ok(Text { body: fill(&template.body, lists)?, subject })
+}
+
+/// Unknown in 2016: what was too large to be sent was found out then.
+fn can_be_rendered(template: &KnownTemplate, values: &Personalisation, links: &Links) -> Result<(), Problem> {
+    if template.row.channel == Channel::Sms {
+        return Ok(());
+    }
+    let filled =
+        email::fill(template.row.subject.as_deref().unwrap_or_default(), &template.row.content, values);
+    accept::can_be_rendered(template, values, links, &filled).map_err(|problem| about("content", problem))
 }
 
 /// Rows 5 and 6. A text that is no id finds nothing, like one that is another service's.

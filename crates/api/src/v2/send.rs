@@ -141,7 +141,7 @@ async fn judge_sms(app: &App, caller: &Caller, root: &str, body: &[u8]) -> Judge
         sanitised_content: None,
     };
     let answer = answer.to_json();
-    let message = || Message {
+    let message = Message {
         id,
         created_at: now,
         recipient: as_given.trim().to_owned(),
@@ -154,8 +154,9 @@ async fn judge_sms(app: &App, caller: &Caller, root: &str, body: &[u8]) -> Judge
         rate_multiplier: number.rate_multiplier(),
     };
     let simulated = accept::is_simulated_number(&number);
-    let new = (!simulated).then(|| accept::notification(app, caller, &template, &values, message()));
-    Ok(Ready { id, answer, new, documents: Vec::new(), abroad })
+    let new = accept::notification(app, caller, &template, &values, message);
+    let new = new.map_err(|problem| Refused::after_row_15(problem, abroad))?;
+    Ok(Ready { id, answer, new: (!simulated).then_some(new), documents: Vec::new(), abroad })
 }
 
 /// Rows 4 to 14: what is sent, and who from.
@@ -217,13 +218,22 @@ async fn judge_email(app: &App, caller: &Caller, root: &str, body: &[u8]) -> Jud
     let values = Personalisation::new(values);
     let (template, filled, reply_to) = check_email(app, caller, &asked, &values).await?;
     let contact_link = caller.service.service.contact_link.as_deref();
-    let documents = files.sealed(app, contact_link, &asked.email_address, now)?;
+    let documents = files.sealed(app, contact_link, &asked.email_address, now, &template.used)?;
     if filled.is_too_long() {
         return Err(too_many_bytes(&filled).into());
     }
-
     let EmailRequest { reference, email_address, one_click_unsubscribe_url, .. } = asked;
     let id = NotificationId::new(now);
+    let links = Links::new(
+        app,
+        &template,
+        (id, now),
+        email_address.as_given(),
+        root,
+        one_click_unsubscribe_url.clone(),
+    );
+    accept::can_be_rendered(&template, &values, &links, &filled)?;
+
     let local_part = &caller.service.service.email_local_part;
     let answer = Accepted {
         id,
@@ -240,27 +250,20 @@ async fn judge_email(app: &App, caller: &Caller, root: &str, body: &[u8]) -> Jud
         sanitised_content: Some(sanitised_content),
     };
     let answer = answer.to_json();
-    let message = || Message {
+    let message = Message {
         id,
         created_at: now,
         recipient: email_address.as_given().to_owned(),
         normalised_recipient: email_address.normalised().to_owned(),
         reference,
         sender: reply_to.map(ToOwned::to_owned),
-        links: Links::new(
-            app,
-            &template,
-            (id, now),
-            email_address.as_given(),
-            root,
-            one_click_unsubscribe_url,
-        ),
+        links,
         international: false,
         phone_prefix: None,
         rate_multiplier: 1,
     };
-    let new = (!simulated).then(|| accept::notification(app, caller, &template, &values, message()));
-    Ok(Ready { id, answer, new, documents, abroad: false })
+    let new = accept::notification(app, caller, &template, &values, message)?;
+    Ok(Ready { id, answer, new: (!simulated).then_some(new), documents, abroad: false })
 }
 
 /// Rows 4 to 12: what is sent, and where answers go.

@@ -18,6 +18,7 @@ mod received;
 mod sending;
 mod slow_clients;
 mod stage;
+mod stored_values;
 mod templates;
 mod unsubscribe;
 mod v1;

@@ -146,6 +146,13 @@ proptest! {
     }
 
     #[test]
+    fn a_text_without_references_grows_less_than_500_times(content in text()) {
+        let content = content.replace("((", "(").replace("]:", "]").replace('&', "");
+        let html = email::html_body(&content, &Personalisation::default(), None).unwrap();
+        prop_assert!(html.len() <= 500 * content.len(), "{} from {}", html.len(), content);
+    }
+
+    #[test]
     fn the_link_to_unsubscribe_leads_where_it_should(token in "[A-Za-z0-9_-]{1,480}", words in "[a-z]{1,8}") {
         let url = format!("http://127.0.0.1:6011/unsubscribe/5f0c1f6e-6a3e-4b0c-9a53-0d5f6f4c0a11/{token}");
         let html = email::html_body(&words, &Personalisation::default(), Some(&url)).unwrap();
@@ -238,5 +245,24 @@ fn depth_has_a_limit() {
             None
         );
         assert!(email.plain.ends_with('\n'));
+    }
+}
+
+#[test]
+fn what_is_checked_is_rendered_or_refused_and_short_mails_never_are() {
+    let none = Personalisation::default();
+    let by_reference = format!("[k]: {}\n\n{}", "é".repeat(512), "[k] ".repeat(767));
+    let surely = [by_reference, "*".repeat(19_000), "* ".repeat(9_000), "# a\n".repeat(4_000)];
+    for content in surely {
+        let filled = email::fill("s", &content, &none);
+        assert_eq!(email::check(("s", &content), &none, None, &filled), Ok(()));
+        assert!(email::render("s", &content, &none, None).is_ok(), "{}", &content[..20]);
+    }
+    for content in
+        ["* * \n".repeat(40_000), format!("[k]: {}\n\n{}", "é".repeat(2_000), "[k] ".repeat(2_000))]
+    {
+        let filled = email::fill("s", &content, &none);
+        assert!(!filled.is_too_long());
+        assert_eq!(email::check(("s", &content), &none, None, &filled), Err(email::TooLarge));
     }
 }

@@ -10,7 +10,7 @@ use domain::{
     email_address::EmailAddress,
     id::{NotificationId, ServiceId},
     status::{Channel, KeyType},
-    template::{Personalisation, Template},
+    template::Personalisation,
 };
 use serde_json::json;
 
@@ -18,7 +18,7 @@ use super::duplicate;
 use crate::{
     App,
     accept::{self, Message},
-    admit::{self, Ready},
+    admit::{self, Judged, Ready},
     auth::{By, Caller},
     error::{InternalError, Problem},
     internal::{self, Wrapped},
@@ -59,8 +59,8 @@ pub(crate) async fn verify(
     let template = template_unless_taken(&app, id, address.as_given()).await?;
     let caller = Caller { service, by: By::Person(acting.user), key_type: KeyType::Normal };
     let measure = Measure { rate: None, ..admit::measure(&caller, Channel::Email) };
-    let ready = ready(&app, &caller, &template, &address);
-    Ok(admit::admit(&app, &caller, measure, None, Ok(ready)).await?)
+    let judged = judge(&app, &caller, &template, &address);
+    Ok(admit::admit(&app, &caller, measure, None, judged).await?)
 }
 
 async fn template_unless_taken(
@@ -76,12 +76,11 @@ async fn template_unless_taken(
         template::reply_to_test(conn, service, now).map(Ok)
     });
     let row = template.await?.map_err(|()| duplicate(address))?.ok_or(Problem::NoResult)?;
-    let subject = row.subject.as_deref().map(Template::parse);
-    Ok(KnownTemplate { subject, body: Template::parse(&row.content), row, reply_to: None })
+    Ok(KnownTemplate::new(row, None))
 }
 
 /// To anybody, also in trial mode: what is sent is not the service's to say.
-fn ready(app: &App, caller: &Caller, template: &KnownTemplate, address: &EmailAddress) -> Ready {
+fn judge(app: &App, caller: &Caller, template: &KnownTemplate, address: &EmailAddress) -> Judged {
     let now = app.clock.now();
     let id = NotificationId::new(now);
     let message = Message {
@@ -97,7 +96,7 @@ fn ready(app: &App, caller: &Caller, template: &KnownTemplate, address: &EmailAd
         rate_multiplier: 1,
     };
     let nothing = Personalisation::new(serde_json::Map::new());
-    let new = accept::notification(app, caller, template, &nothing, message);
+    let new = accept::notification(app, caller, template, &nothing, message)?;
     let answer = json!({ "data": { "id": id } }).to_string().into();
-    Ready { id, answer, new: Some(new), documents: Vec::new(), abroad: false }
+    Ok(Ready { id, answer, new: Some(new), documents: Vec::new(), abroad: false })
 }
