@@ -28,6 +28,7 @@ stack_configure() {
       NOTIFY_API_URL="http://$api" \
       SIMULATOR_URL="http://$simulator" \
       PILLARBOX__API__LISTEN="$api" \
+      PILLARBOX__API__CLOSING_NOTICE=0s \
       PILLARBOX__WORKER__HEALTH_LISTEN="127.0.0.1:$(free_port 5)" \
       PILLARBOX__SCHEDULER__HEALTH_LISTEN="127.0.0.1:$(free_port 6)" \
       PILLARBOX__LISTEN__NEXT_FREE_PORT=true \

@@ -171,15 +171,22 @@ pub(crate) fn is_simulated_address(address: &EmailAddress) -> bool {
 }
 
 /// A mail that would be too large to be sent when its markup is written out, as it will be with these links.
-pub(crate) fn can_be_rendered(
-    template: &KnownTemplate,
-    values: &Personalisation,
+pub(crate) async fn can_be_rendered(
+    app: &App,
+    template: &Arc<KnownTemplate>,
+    values: &Arc<Personalisation>,
     links: &Links,
     filled: &FilledEmail,
 ) -> Result<(), Problem> {
-    let texts = (template.row.subject.as_deref().unwrap_or_default(), &*template.row.content);
-    let checked = email::check(texts, values, links.page.as_deref(), filled);
-    checked.map_err(|too_large| Problem::bad_request(too_large.to_string()))
+    if filled.surely_renders() {
+        return Ok(());
+    }
+    let (template, values, page) = (template.clone(), values.clone(), links.page.clone());
+    let rendered = app.heavy.run(async move {
+        let subject = template.row.subject.as_deref().unwrap_or_default();
+        email::render(subject, &template.row.content, &values, page.as_deref()).map(drop)
+    });
+    rendered.await?.map_err(|too_large| Problem::bad_request(too_large.to_string()))
 }
 
 /// What storing needs besides the caller and the template.

@@ -22,7 +22,13 @@ use domain::{
     status::{Channel, KeyType},
 };
 
-use crate::{App, auth::Caller, error::Problem};
+use crate::{
+    App,
+    auth::Caller,
+    budget::{self, Owner, Room, SMALL},
+    error::Problem,
+    routes::may_be_stored,
+};
 
 pub(crate) const HEADER: &str = "Idempotency-Key";
 /// Says that an answer was given before.
@@ -106,6 +112,7 @@ pub(crate) async fn admit(
         Some(Ready { id, answer, new, documents, .. }) => (new, Some((id, answer)), documents),
         None => (None, None, Vec::new()),
     };
+    let room = room(app, caller, answer.as_ref()).await?;
     let documents = store(app, documents).await?;
     let seal = |(id, answer): &(NotificationId, Vec<u8>)| (*id, app.keyring.seal(id.0, answer));
     let idempotency = key.map(|key| Idempotency {
@@ -114,6 +121,7 @@ pub(crate) async fn admit(
         answer: answer.as_ref().map(seal),
     });
     let request = Request { service_id: caller.service_id(), at: app.clock.now(), measure, idempotency, new };
+    may_be_stored();
     let outcome = match (app.accepting.intake.submit(request).await, refused) {
         // The limits cannot be asked; what is wrong with the request is known all the same.
         (Err(_), Some((problem, _))) | (Ok(Outcome::Admitted(_)), Some((problem, _))) => return Err(problem),
@@ -124,7 +132,7 @@ pub(crate) async fn admit(
         forget(app, documents).await;
     }
     match (outcome, answer) {
-        (Outcome::Admitted(_), Some((_, answer))) => Ok(created().body(answer)),
+        (Outcome::Admitted(_), Some((_, answer))) => Ok(budget::held(created().body(answer), room)),
         (Outcome::Admitted(_), None) => Err(Problem::Internal("nothing to answer".into())),
         (Outcome::Exceeded(exceeded), _) => Err(Problem::LimitExceeded(exceeded)),
         (Outcome::KeyReused, _) => Err(Problem::IdempotencyKeyReused),
@@ -133,6 +141,21 @@ pub(crate) async fn admit(
             let answer = answer.map_err(|error| Problem::Internal(error.to_string()))?;
             Ok(created().insert_header(REPLAYED).body(answer))
         }
+    }
+}
+
+/// For an answer that is large, and for what is sealed of it.
+async fn room(
+    app: &App,
+    caller: &Caller,
+    answer: Option<&(NotificationId, Vec<u8>)>,
+) -> Result<Option<Room>, Problem> {
+    match answer {
+        Some((_, answer)) if answer.len() > SMALL => {
+            let owner = Owner::Service(caller.service_id());
+            app.budget.room(owner, answer.len() * 2).await.map(Some)
+        }
+        Some(_) | None => Ok(None),
     }
 }
 

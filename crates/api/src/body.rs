@@ -1,12 +1,20 @@
 //! Request bodies: read with a limit, decoded and parsed as JSON whatever the content type says.
 
-use std::{borrow::Cow, time::Duration};
+use std::{borrow::Cow, ops::Deref, time::Duration};
 
-use actix_web::web::{Bytes, BytesMut, Payload};
+use actix_web::{
+    HttpRequest,
+    http::header::CONTENT_LENGTH,
+    web::{Bytes, BytesMut, Payload},
+};
 use futures_util::StreamExt;
 use serde_json::{Map, Value};
 
-use crate::error::Problem;
+use crate::{
+    App,
+    budget::{Owner, Room, SMALL},
+    error::Problem,
+};
 
 /// How much, and how slowly.
 #[derive(Clone, Copy, Debug)]
@@ -15,32 +23,134 @@ pub(crate) struct Limits {
     pub(crate) time: Duration,
 }
 
-/// The whole body.
-pub(crate) async fn read(payload: Payload, limits: Limits) -> Result<Bytes, Problem> {
-    tokio::time::timeout(limits.time, collect(payload, limits.bytes))
-        .await
-        .unwrap_or(Err(Problem::BodyTooSlow))
+/// The whole body of a request that is small by its nature.
+pub(crate) async fn read(mut payload: Payload, limits: Limits) -> Result<Bytes, Problem> {
+    let mut collected = Collected::default();
+    let all = async {
+        collected.fill(&mut payload, limits.bytes).await?;
+        Ok(collected.into_bytes())
+    };
+    tokio::time::timeout(limits.time, all).await.unwrap_or(Err(Problem::BodyTooSlow))
 }
 
-async fn collect(mut payload: Payload, limit: usize) -> Result<Bytes, Problem> {
-    // Most bodies are one chunk, which is then not copied.
-    let mut first = Bytes::new();
-    let mut all = BytesMut::new();
-    while let Some(chunk) = payload.next().await {
-        let chunk = chunk.map_err(|_| Problem::bad_request("The request body cannot be read"))?;
-        if first.len() + all.len() + chunk.len() > limit {
-            return Err(Problem::BodyTooLarge);
-        }
-        if first.is_empty() && all.is_empty() {
-            first = chunk;
-            continue;
-        }
-        if all.is_empty() {
-            all.extend_from_slice(&std::mem::take(&mut first));
-        }
-        all.extend_from_slice(&chunk);
+/// The memory that a large body takes on its way, in its own lengths: itself, its values, and what is made of them.
+const COPIES: usize = 4;
+
+/// A whole body, and the room that it fills if it is large.
+pub(crate) struct Body {
+    bytes: Bytes,
+    room: Option<Room>,
+}
+
+impl Deref for Body {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        &self.bytes
     }
-    Ok(if all.is_empty() { first } else { all.freeze() })
+}
+
+impl Body {
+    /// What is made of it takes longer than other callers should wait.
+    pub(crate) fn is_large(&self) -> bool {
+        self.room.is_some()
+    }
+}
+
+/// The whole body of a request that may be large, and then waits for room before the rest of it is read. `length` is what its
+/// head says.
+pub(crate) async fn read_large(
+    app: &App,
+    owner: Owner,
+    length: Option<usize>,
+    mut payload: Payload,
+) -> Result<Body, Problem> {
+    let Limits { bytes: limit, time } = app.body_limits();
+    let in_time = async |collected: &mut Collected, payload: &mut Payload, limit| {
+        let filled = tokio::time::timeout(time, collected.fill(payload, limit)).await;
+        filled.unwrap_or(Err(Problem::BodyTooSlow))
+    };
+    let mut collected = Collected::default();
+    match in_time(&mut collected, &mut payload, SMALL.min(limit)).await {
+        Err(Problem::BodyTooLarge) if limit > SMALL => {}
+        small => return small.map(|()| Body { bytes: collected.into_bytes(), room: None }),
+    }
+    // More than it says would not be read by the server either.
+    let length = length.unwrap_or(limit).clamp(collected.len(), limit.max(collected.len()));
+    let room = app.budget.room(owner, length * COPIES).await?;
+    collected.reserve(length);
+    in_time(&mut collected, &mut payload, limit).await?;
+    Ok(Body { bytes: collected.into_bytes(), room: Some(room) })
+}
+
+/// A large body as JSON, where reading it holds up nobody.
+pub(crate) async fn json_of(app: &App, body: Body) -> Result<Value, Problem> {
+    if body.is_large() { app.heavy.run(async move { json(&body) }).await? } else { json(&body) }
+}
+
+/// Of a request's head.
+pub(crate) fn length(request: &HttpRequest) -> Option<usize> {
+    request.headers().get(CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
+}
+
+/// What has come of a body. Most are one chunk, which is then not copied.
+#[derive(Default)]
+struct Collected {
+    first: Bytes,
+    all: BytesMut,
+}
+
+impl Collected {
+    fn len(&self) -> usize {
+        self.first.len() + self.all.len()
+    }
+
+    fn reserve(&mut self, length: usize) {
+        self.all.reserve(length.saturating_sub(self.all.len()));
+        self.all.extend_from_slice(&std::mem::take(&mut self.first));
+    }
+
+    /// Until the end, or beyond the limit by one chunk.
+    async fn fill(&mut self, payload: &mut Payload, limit: usize) -> Result<(), Problem> {
+        while self.len() <= limit {
+            let Some(chunk) = payload.next().await else { return Ok(()) };
+            let chunk = chunk.map_err(|_| Problem::bad_request("The request body cannot be read"))?;
+            if self.len() == 0 {
+                self.first = chunk;
+                continue;
+            }
+            if self.all.is_empty() {
+                self.all.extend_from_slice(&std::mem::take(&mut self.first));
+            }
+            self.all.extend_from_slice(&chunk);
+        }
+        Err(Problem::BodyTooLarge)
+    }
+
+    fn into_bytes(self) -> Bytes {
+        if self.all.is_empty() { self.first } else { self.all.freeze() }
+    }
+}
+
+/// Values in one body. Each takes some dozen bytes of memory beside its own, in two bytes of a body.
+const MOST_VALUES: usize = 250_000;
+
+/// Counts what separates values, outside of texts; a small body cannot have too many.
+fn has_too_many_values(json: &str) -> bool {
+    if json.len() <= MOST_VALUES {
+        return false;
+    }
+    let (mut values, mut in_text, mut is_escaped) = (0, false, false);
+    for byte in json.bytes() {
+        match byte {
+            _ if is_escaped => is_escaped = false,
+            b'\\' => is_escaped = in_text,
+            b'"' => in_text = !in_text,
+            b',' | b'[' | b'{' if !in_text => values += 1,
+            _ => {}
+        }
+    }
+    values > MOST_VALUES
 }
 
 pub(crate) const NOT_JSON: &str = "Invalid JSON supplied in POST data";
@@ -49,6 +159,9 @@ pub(crate) const NOT_JSON: &str = "Invalid JSON supplied in POST data";
 pub(crate) fn json(body: &[u8]) -> Result<Value, Problem> {
     let invalid = || Problem::bad_request(NOT_JSON);
     let text = text(body).ok_or_else(invalid)?;
+    if has_too_many_values(&text) {
+        return Err(Problem::BodyTooLarge);
+    }
     let value: Value = serde_json::from_str(&text).map_err(|_| invalid())?;
     // Unescaped NULs are no JSON, so only escaped ones can have come through.
     if text.contains("\\u0000") && has_nul(&value) {
@@ -188,6 +301,16 @@ mod tests {
             let Err(Problem::BadRequest(message)) = json(body) else { panic!("{body:?}") };
             assert_eq!(message, "Invalid JSON supplied in POST data");
         }
+    }
+
+    #[test]
+    fn more_values_than_memory_should_hold_are_too_large_and_texts_are_no_values() {
+        let many = format!("[{}0]", "0,".repeat(MOST_VALUES));
+        assert!(matches!(json(many.as_bytes()), Err(Problem::BodyTooLarge)));
+        let objects = format!("[{}0]", r#"{},"#.repeat(MOST_VALUES / 2 + 1));
+        assert!(matches!(json(objects.as_bytes()), Err(Problem::BodyTooLarge)));
+        let text = format!(r#"{{"a": "{}"}}"#, r#",[{\",\\"#.repeat(MOST_VALUES));
+        assert!(json(text.as_bytes()).is_ok());
     }
 
     proptest::proptest! {

@@ -29,12 +29,21 @@ pub struct ApiConfig {
     pub threads: Option<usize>,
     /// The largest request body, in bytes. Files by e-mail arrive as base64 in JSON.
     pub body_limit: usize,
+    /// What large bodies and answers in hand may fill together of the process's memory, in bytes; one service gets half.
+    pub large_bodies: usize,
     /// How long a client may take to send the head of its request, and how long for the body.
     #[serde(with = "humantime_serde")]
     pub client_timeout: Duration,
     /// How long a request may take from its head to the answer (the wire contract says 30 s).
     #[serde(with = "humantime_serde")]
     pub request_timeout: Duration,
+    /// How long a client may take no bytes of its answer.
+    #[serde(with = "humantime_serde")]
+    pub write_timeout: Duration,
+    /// How long after SIGTERM requests are still taken, so that a load balancer sees `/readyz` fail before the port closes; at
+    /// most half of `shutdown.drain_timeout`.
+    #[serde(with = "humantime_serde")]
+    pub closing_notice: Duration,
     /// How long an idle connection is kept.
     #[serde(with = "humantime_serde")]
     pub keep_alive: Duration,
@@ -70,8 +79,11 @@ impl Default for ApiConfig {
             listen: "127.0.0.1:6011".into(),
             threads: None,
             body_limit: 8 * 1024 * 1024,
+            large_bodies: 96 * 1024 * 1024,
             client_timeout: Duration::from_secs(10),
             request_timeout: Duration::from_secs(30),
+            write_timeout: Duration::from_secs(20),
+            closing_notice: Duration::from_secs(5),
             keep_alive: Duration::from_secs(75),
             admin_url: "http://localhost:6012".into(),
             public_url: String::new(),

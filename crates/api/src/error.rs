@@ -27,6 +27,9 @@ use crate::auth::Denied;
 /// Seconds after which a caller may try again what the database could not do.
 const TRY_AGAIN: &str = "5";
 
+const MAY_BE_STORED: &str = "The notification may have been stored all the same. A request that has an Idempotency-Key can be \
+                             made again with it: it is stored once.";
+
 /// Why a request is not done.
 #[derive(Debug)]
 pub(crate) enum Problem {
@@ -65,6 +68,8 @@ pub(crate) enum Problem {
     BodyTooLarge,
     BodyTooSlow,
     TookTooLong,
+    /// The same, after what it asks for was handed to the database.
+    MayBeStored,
     /// The database is away, or cannot keep up.
     Unavailable(String),
     Internal(String),
@@ -108,7 +113,7 @@ impl Problem {
             Self::WrongMethod(_) => StatusCode::METHOD_NOT_ALLOWED,
             Self::BodyTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
             Self::BodyTooSlow => StatusCode::REQUEST_TIMEOUT,
-            Self::TookTooLong => StatusCode::GATEWAY_TIMEOUT,
+            Self::TookTooLong | Self::MayBeStored => StatusCode::GATEWAY_TIMEOUT,
             Self::Unavailable(_) => StatusCode::SERVICE_UNAVAILABLE,
             Self::Internal(_) => StatusCode::INTERNAL_SERVER_ERROR,
         }
@@ -135,7 +140,7 @@ impl Problem {
             Self::WrongMethod(_) => "MethodNotAllowed",
             Self::BodyTooLarge => "RequestEntityTooLarge",
             Self::BodyTooSlow => "RequestTimeout",
-            Self::TookTooLong => "GatewayTimeout",
+            Self::TookTooLong | Self::MayBeStored => "GatewayTimeout",
             Self::Unavailable(_) => "ServiceUnavailable",
             Self::Internal(_) => "Exception",
         }
@@ -180,7 +185,7 @@ impl Problem {
                 "The server closed the network connection because the browser didn't finish the request within the \
                  specified time."
             }
-            Self::TookTooLong => "Timeout serving request",
+            Self::TookTooLong | Self::MayBeStored => "Timeout serving request",
             Self::Unavailable(_) => {
                 "The server is temporarily unable to service your request. Please try again later."
             }
@@ -195,7 +200,7 @@ impl Problem {
     }
 
     pub(crate) fn v2_body(&self) -> Value {
-        if matches!(self, Self::UnknownUrl | Self::WrongMethod(_) | Self::TookTooLong) {
+        if matches!(self, Self::UnknownUrl | Self::WrongMethod(_) | Self::TookTooLong | Self::MayBeStored) {
             return self.plain_body();
         }
         let errors: Vec<Value> = self
@@ -216,7 +221,11 @@ impl Problem {
             _ if self.is_list() => json!(messages),
             _ => json!(messages.first()),
         };
-        json!({ "result": "error", "message": message })
+        match self {
+            // The message is the contract's to the letter.
+            Self::MayBeStored => json!({ "result": "error", "message": message, "detail": MAY_BE_STORED }),
+            _ => json!({ "result": "error", "message": message }),
+        }
     }
 
     pub(crate) fn internal_body(&self) -> Value {
@@ -229,10 +238,10 @@ impl Problem {
         match self {
             Self::Unavailable(reason) => {
                 let request_id = named(&mut response);
-                tracing::warn!(%request_id, reason, "a request met a database that is away");
+                tracing::warn!(%request_id, reason, "a request cannot be served now");
                 response.insert_header((RETRY_AFTER, TRY_AGAIN));
             }
-            Self::TookTooLong => {
+            Self::TookTooLong | Self::MayBeStored => {
                 let request_id = named(&mut response);
                 tracing::warn!(%request_id, "a request took too long");
             }
@@ -258,7 +267,7 @@ impl Problem {
             }
             _ => {}
         }
-        if matches!(self, Self::TookTooLong | Self::Internal(_)) {
+        if matches!(self, Self::TookTooLong | Self::MayBeStored | Self::Internal(_)) {
             // These may come from outside of what adds the headers to everything else.
             for header in crate::routes::HEADERS {
                 response.insert_header(header);

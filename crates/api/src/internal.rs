@@ -30,6 +30,7 @@ use uuid::Uuid;
 
 use crate::{
     App, auth, body,
+    budget::Owner,
     error::{InternalError, Problem},
 };
 
@@ -80,13 +81,13 @@ pub(crate) fn service_id(request: &HttpRequest) -> Result<ServiceId, Problem> {
 
 /// The body as JSON.
 pub(crate) async fn json(app: &App, payload: Payload) -> Result<Value, Problem> {
-    body::json(&body::read(payload, app.body_limits()).await?)
+    body::json_of(app, body::read_large(app, Owner::Internal, None, payload).await?).await
 }
 
 /// The same, of a request that may come without one.
 pub(crate) async fn json_or_nothing(app: &App, payload: Payload) -> Result<Value, Problem> {
-    let body = body::read(payload, app.body_limits()).await?;
-    if body.is_empty() { Ok(Value::Object(Map::new())) } else { body::json(&body) }
+    let body = body::read_large(app, Owner::Internal, None, payload).await?;
+    if body.is_empty() { Ok(Value::Object(Map::new())) } else { body::json_of(app, body).await }
 }
 
 /// `{"data": …}`

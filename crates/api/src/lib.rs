@@ -15,12 +15,14 @@ mod accept;
 mod admit;
 mod auth;
 mod body;
+mod budget;
 mod config;
 mod deliver;
 mod documents;
 mod error;
 #[cfg(feature = "fuzzing")]
 pub mod fuzzing;
+mod heavy;
 mod internal;
 mod lookup;
 mod openapi;
@@ -28,6 +30,7 @@ mod page;
 mod receipts;
 mod received;
 mod routes;
+mod server;
 mod status;
 mod stored;
 mod unread_body;
@@ -36,9 +39,9 @@ mod v1;
 mod v2;
 mod wake;
 
-use std::{convert::Infallible, io, net::TcpListener, sync::Arc, time::Duration};
+use std::{convert::Infallible, net::TcpListener, sync::Arc};
 
-use actix_web::{App as ActixApp, HttpServer, dev::Server, middleware::from_fn, web};
+use actix_web::web;
 use broker::Broker;
 use db::{
     Db,
@@ -53,18 +56,23 @@ use service::{Context, health::Readiness, lifecycle::Tasks};
 use tokio::{runtime::Handle, sync::Semaphore};
 
 pub use crate::config::{ApiConfig, Config, InternalConfig};
-use crate::{admit::InFlight, auth::Clients, body::Limits, lookup::Lookup, wake::Announcer};
+use crate::{
+    admit::InFlight, auth::Clients, body::Limits, budget::Budget, heavy::Heavy, lookup::Lookup,
+    wake::Announcer,
+};
 
 /// What every request may need. One per process.
 struct App {
     accepting: Accepting,
     announcer: Announcer,
+    budget: Budget,
     clients: Clients,
     clock: Clock,
     config: ApiConfig,
     db: Db,
     deliveries: Semaphore,
     delivery: Delivery,
+    heavy: Heavy,
     in_flight: InFlight,
     keyring: Arc<Keyring>,
     lookup: Lookup,
@@ -110,31 +118,10 @@ pub async fn serve(
     let drain_timeout = config.shutdown.drain_timeout;
     let Some(app) = stopping.run_until_cancelled(start(config, clock, context)).await else { return Ok(()) };
     let app = web::Data::from(app?);
-    server(listener, &app, drain_timeout)?.await?;
+    server::run(listener, app.clone(), drain_timeout).await?;
     // The last owner of the group writers waits for their threads: not a runtime's matter.
     tokio::task::spawn_blocking(move || drop(app)).await?;
     Ok(())
-}
-
-fn server(listener: TcpListener, app: &web::Data<App>, drain_timeout: Duration) -> io::Result<Server> {
-    let (config, stopping, shared) = (&app.config, app.tasks.stopping().clone(), app.clone());
-    let mut server = HttpServer::new(move || {
-        ActixApp::new()
-            .app_data(shared.clone())
-            .wrap(from_fn(unread_body::closes_connection))
-            .wrap(from_fn(routes::guarded))
-            .wrap(routes::extra_headers())
-            .configure(routes::table)
-    })
-    .client_request_timeout(config.client_timeout)
-    .keep_alive(config.keep_alive)
-    .tcp_nodelay(true)
-    .shutdown_signal(stopping.cancelled_owned())
-    .shutdown_timeout(drain_timeout.as_secs());
-    if let Some(threads) = config.threads {
-        server = server.workers(threads.max(1));
-    }
-    Ok(server.listen(listener)?.run())
 }
 
 async fn start(config: Config, clock: Clock, context: Context) -> Result<Arc<App>, service::Error> {
@@ -182,10 +169,12 @@ async fn start(config: Config, clock: Clock, context: Context) -> Result<Arc<App
             email_domain: config.providers.smtp.from_domain,
         },
         announcer,
+        budget: Budget::new(config.api.large_bodies),
         clients,
         deliveries: Semaphore::new(config.api.deliveries_at_once.max(1)),
         delivery: standing(delivery, &context.tasks).await,
         config: config.api,
+        heavy: Heavy::new(Handle::current()),
         lookup: Lookup::new(db.clone(), keyring.clone(), clock.clone()),
         clock,
         db,

@@ -1,6 +1,6 @@
 //! The whole URL table, and what every answer has in common.
 
-use std::{future::ready, panic::AssertUnwindSafe, time::Duration};
+use std::{cell::Cell, future::ready, panic::AssertUnwindSafe, time::Duration};
 
 use actix_web::{
     Error, HttpResponse, Resource, Route,
@@ -104,15 +104,27 @@ pub(crate) async fn guarded(
     guard(app.config.request_timeout, next.call(request)).await
 }
 
+tokio::task_local! {
+    static MAY_BE_STORED: Cell<bool>;
+}
+
+/// From here on a request that is not answered in time may have been stored all the same, and its caller is told so.
+pub(crate) fn may_be_stored() {
+    let _ = MAY_BE_STORED.try_with(|may_be| may_be.set(true));
+}
+
 async fn guard<T>(limit: Duration, answering: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
     let answering = AssertUnwindSafe(answering).catch_unwind();
-    let problem = match tokio::time::timeout(limit, answering).await {
-        Ok(Ok(answered)) => return answered,
-        // What it panicked with may quote personal data.
-        Ok(Err(_)) => Problem::Internal("a handler panicked".into()),
-        Err(_) => Problem::TookTooLong,
-    };
-    Err(PlainError::from(problem).into())
+    let guarded = MAY_BE_STORED.scope(Cell::new(false), async {
+        match tokio::time::timeout(limit, answering).await {
+            Ok(Ok(answered)) => answered.map_err(Ok),
+            // What it panicked with may quote personal data.
+            Ok(Err(_)) => Err(Err(Problem::Internal("a handler panicked".into()))),
+            Err(_) if MAY_BE_STORED.with(Cell::get) => Err(Err(Problem::MayBeStored)),
+            Err(_) => Err(Err(Problem::TookTooLong)),
+        }
+    });
+    guarded.await.map_err(|error| error.unwrap_or_else(|problem| PlainError::from(problem).into()))
 }
 
 #[cfg(test)]
@@ -136,5 +148,19 @@ mod tests {
                 assert_eq!(answer.headers().get(name).unwrap(), value, "{name}");
             }
         }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_may_be_stored_by_then_is_said_to_be() {
+        let storing = async {
+            may_be_stored();
+            std::future::pending::<Result<(), Error>>().await
+        };
+        let answer = guard(Duration::from_secs(30), storing).await.unwrap_err().error_response();
+        assert_eq!(answer.status().as_u16(), 504);
+        let body = answer.into_body().try_into_bytes().unwrap();
+        let body: serde_json::Value = serde_json::from_slice(&body).unwrap();
+        assert_eq!(body["message"], "Timeout serving request");
+        assert!(body["detail"].as_str().unwrap().contains("Idempotency-Key"), "{body}");
     }
 }

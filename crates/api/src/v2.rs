@@ -8,6 +8,8 @@ pub(crate) mod schema;
 pub(crate) mod send;
 pub(crate) mod templates;
 
+use std::net::SocketAddr;
+
 use actix_web::{
     HttpRequest,
     http::header::{HOST, HeaderName},
@@ -36,7 +38,9 @@ pub(crate) fn root(request: &HttpRequest) -> String {
         Some("https") => "https",
         Some(_) | None => "http",
     };
-    let host = header(&HOST).unwrap_or_else(|| request.app_config().host());
+    // Only HTTP/1.0 knows requests without one.
+    let listening = || request.app_data::<SocketAddr>().map(ToString::to_string).unwrap_or_default();
+    let host = header(&HOST).map_or_else(listening, ToOwned::to_owned);
     format!("{scheme}://{host}")
 }
 

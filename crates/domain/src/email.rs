@@ -78,6 +78,14 @@ impl FilledEmail {
     pub fn is_too_long(&self) -> bool {
         self.size > BYTE_LIMIT
     }
+
+    /// [`render`] does not refuse it, with a link to unsubscribe or without.
+    #[must_use]
+    pub fn surely_renders(&self) -> bool {
+        let surely =
+            if has_references(&self.body) { SURELY_RENDERED_WITH_REFERENCES } else { SURELY_RENDERED };
+        !self.is_too_long() && self.subject.len() + self.body.len() <= surely
+    }
 }
 
 /// Subject and Markdown with the values put in, unless they are too long: what is, is measured and not written.
@@ -110,23 +118,6 @@ impl fmt::Debug for RenderedEmail {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("RenderedEmail").finish_non_exhaustive()
     }
-}
-
-/// Whether a mail can be rendered as it will be sent, without rendering one that surely can.
-///
-/// # Errors
-/// When a part is too large for any relay.
-pub fn check(
-    (subject, content): (&str, &str),
-    values: &Personalisation,
-    unsubscribe_url: Option<&str>,
-    filled: &FilledEmail,
-) -> Result<(), TooLarge> {
-    let surely = if has_references(&filled.body) { SURELY_RENDERED_WITH_REFERENCES } else { SURELY_RENDERED };
-    if filled.subject.len() + filled.body.len() <= surely {
-        return Ok(());
-    }
-    render(subject, content, values, unsubscribe_url).map(drop)
 }
 
 /// Or an entity, which could stand for a part of one.

@@ -1,6 +1,8 @@
 //! `POST /service/{service}/send-notification`: one message that a person at the front end sends, without a key. The rules are
 //! those of `/v2`, but for the limit of the minute, which is for programs, and the guest list, which is for trying programs out.
 
+use std::sync::Arc;
+
 use actix_web::{
     HttpRequest, HttpResponse,
     web::{Data, Payload, ServiceConfig, post},
@@ -109,7 +111,7 @@ pub(crate) async fn send(
     let channel = template.row.channel;
     let judged = match channel {
         Channel::Sms => judge_sms(&app, &caller, &template, asked),
-        Channel::Email => judge_email(&app, &caller, &template, &root(&request), asked),
+        Channel::Email => judge_email(&app, &caller, &template, &root(&request), asked).await,
     };
     let measure = Measure { rate: None, ..admit::measure(&caller, channel) };
     Ok(admit::admit(&app, &caller, measure, None, judged).await?)
@@ -163,8 +165,14 @@ fn judge_sms(app: &App, caller: &Caller, template: &KnownTemplate, asked: Asked)
     ready(app, caller, template, &values, message, abroad)
 }
 
-fn judge_email(app: &App, caller: &Caller, template: &KnownTemplate, root: &str, asked: Asked) -> Judged {
-    let (now, values) = (app.clock.now(), Personalisation::new(asked.personalisation));
+async fn judge_email(
+    app: &App,
+    caller: &Caller,
+    template: &Arc<KnownTemplate>,
+    root: &str,
+    asked: Asked,
+) -> Judged {
+    let (now, values) = (app.clock.now(), Arc::new(Personalisation::new(asked.personalisation)));
     usable(caller, template, &values)?;
     let subject = template.row.subject.as_deref().unwrap_or_default();
     let filled = email::fill(subject, &template.row.content, &values);
@@ -190,7 +198,7 @@ fn judge_email(app: &App, caller: &Caller, template: &KnownTemplate, root: &str,
         ..message(now)
     };
     message.links = Links::new(app, template, (message.id, now), address.as_given(), root, None);
-    accept::can_be_rendered(template, &values, &message.links, &filled)?;
+    accept::can_be_rendered(app, template, &values, &message.links, &filled).await?;
     ready(app, caller, template, &values, message, false)
 }
 

@@ -268,7 +268,7 @@ fn headers(problem: &Problem) -> Vec<(&'static str, &'static str)> {
     match problem {
         Problem::LimitExceeded(_) | Problem::IdempotencyKeyInFlight => vec![retry],
         Problem::Unavailable(_) => vec![retry, id],
-        Problem::Internal(_) | Problem::TookTooLong => vec![id],
+        Problem::Internal(_) | Problem::TookTooLong | Problem::MayBeStored => vec![id],
         _ => Vec::new(),
     }
 }
@@ -346,6 +346,9 @@ fn plain_error(description: &str) -> RefOr<Schema> {
         .item(ObjectBuilder::new().schema_type(Type::Object).additional_properties(Some(
             ObjectBuilder::new().schema_type(SchemaType::from_iter([Type::Array, Type::String])),
         )));
+    let detail =
+        "Of a 504 to a request that sends: that it may have been stored all the same, and what to do.";
+    let detail = ObjectBuilder::new().schema_type(Type::String).description(Some(detail));
     ObjectBuilder::new()
         .schema_type(Type::Object)
         .description(Some(description))
@@ -353,6 +356,7 @@ fn plain_error(description: &str) -> RefOr<Schema> {
         .required("result")
         .property("message", any_of)
         .required("message")
+        .property("detail", detail)
         .into()
 }
 

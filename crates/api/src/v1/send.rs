@@ -26,7 +26,8 @@ use crate::{
     accept::{self, Message},
     admit::{self, Judged, Ready},
     auth::{self, Caller},
-    body,
+    body::{self, Body},
+    budget::Owner,
     error::{PlainError, Problem},
     lookup::KnownTemplate,
     openapi::{self, example, refusal, request},
@@ -92,7 +93,7 @@ pub(crate) async fn email(
 }
 
 async fn send(
-    app: &App,
+    app: &Data<App>,
     request: &HttpRequest,
     payload: Payload,
     channel: Channel,
@@ -100,10 +101,10 @@ async fn send(
     // Row 1: a key without a service does not get past authentication.
     let caller = auth::service(app, request).await?;
     // Rows 2 and 4.
-    let body = body::json(&body::read(payload, app.body_limits()).await?)?;
-    let asked = Asked::read(body, channel)?;
+    let owner = Owner::Service(caller.service_id());
+    let body = body::read_large(app, owner, body::length(request), payload).await?;
     // Row 3 is told before all that follows; row 11.
-    let judged = judge(app, &caller, &root(request), asked, channel).await;
+    let judged = judge_body(app, &caller, root(request), body, channel).await?;
     admit::admit(app, &caller, measure(&caller, channel), None, judged).await
 }
 
@@ -120,14 +121,31 @@ fn measure(caller: &Caller, channel: Channel) -> Measure {
     Measure { key_type: caller.key_type, channel, rate: None, daily, international: None }
 }
 
+/// A large body is judged where it holds up nobody, and with the room that it has. Fails when it is none that can be judged.
+async fn judge_body(
+    app: &Data<App>,
+    caller: &Caller,
+    root: String,
+    body: Body,
+    channel: Channel,
+) -> Result<Judged, Problem> {
+    let (app, caller, is_large) = (app.clone(), caller.clone(), body.is_large());
+    let heavy = app.clone();
+    let judged = async move {
+        let asked = Asked::read(body::json(&body)?, channel)?;
+        Ok(judge(&app, &caller, &root, asked, channel).await)
+    };
+    if is_large { heavy.heavy.run(judged).await? } else { judged.await }
+}
+
 async fn judge(app: &App, caller: &Caller, root: &str, mut asked: Asked, channel: Channel) -> Judged {
     tags::strip(&mut asked.personalisation);
-    let values = Personalisation::new(std::mem::take(&mut asked.personalisation));
+    let values = Arc::new(Personalisation::new(std::mem::take(&mut asked.personalisation)));
     let (template, text) = check(app, caller, &asked, &values, channel).await?;
     let now = app.clock.now();
     let id = NotificationId::new(now);
     let links = Links::new(app, &template, (id, now), &asked.to.shown, root, None);
-    can_be_rendered(&template, &values, &links)?;
+    can_be_rendered(app, &template, &values, &links).await?;
     let answer = Accepted {
         notification: Made { id },
         body: text.body,
@@ -190,13 +208,19 @@ fn fill(template: &KnownTemplate, values: &Personalisation, channel: Channel) ->
 }
 
 /// Unknown in 2016: what was too large to be sent was found out then.
-fn can_be_rendered(template: &KnownTemplate, values: &Personalisation, links: &Links) -> Result<(), Problem> {
+async fn can_be_rendered(
+    app: &App,
+    template: &Arc<KnownTemplate>,
+    values: &Arc<Personalisation>,
+    links: &Links,
+) -> Result<(), Problem> {
     if template.row.channel == Channel::Sms {
         return Ok(());
     }
     let filled =
         email::fill(template.row.subject.as_deref().unwrap_or_default(), &template.row.content, values);
-    accept::can_be_rendered(template, values, links, &filled).map_err(|problem| about("content", problem))
+    let rendered = accept::can_be_rendered(app, template, values, links, &filled).await;
+    rendered.map_err(|problem| about("content", problem))
 }
 
 /// Rows 5 and 6. A text that is no id finds nothing, like one that is another service's.

@@ -31,7 +31,8 @@ use crate::{
     accept::{self, Message},
     admit::{self, Judged, Ready, Refused},
     auth::{self, Caller},
-    body,
+    body::{self, Body},
+    budget::Owner,
     error::{Problem, V2Error},
     lookup::KnownTemplate,
     openapi::{self, example, refusal, request},
@@ -114,11 +115,28 @@ pub(crate) async fn sms(
     app: Data<App>,
 ) -> Result<HttpResponse, V2Error> {
     let caller = auth::service(&app, &request).await?;
-    let body = body::read(payload, app.body_limits()).await?;
+    let body = read(&app, &caller, &request, payload).await?;
     let key = admit::key(&app, &caller, &request, &body)?;
-    let judged = judge_sms(&app, &caller, &root(&request), &body).await;
+    let judged = judge(&app, &caller, root(&request), body, Channel::Sms).await;
     let measure = admit::measure(&caller, Channel::Sms);
     Ok(admit::admit(&app, &caller, measure, key.as_ref(), judged).await?)
+}
+
+async fn read(app: &App, caller: &Caller, request: &HttpRequest, payload: Payload) -> Result<Body, Problem> {
+    body::read_large(app, Owner::Service(caller.service_id()), body::length(request), payload).await
+}
+
+/// A large body is judged where it holds up nobody, and with the room that it has.
+async fn judge(app: &Data<App>, caller: &Caller, root: String, body: Body, channel: Channel) -> Judged {
+    let (app, caller, is_large) = (app.clone(), caller.clone(), body.is_large());
+    let heavy = app.clone();
+    let judged = async move {
+        match channel {
+            Channel::Sms => judge_sms(&app, &caller, &root, &body).await,
+            Channel::Email => judge_email(&app, &caller, &root, &body).await,
+        }
+    };
+    if is_large { heavy.heavy.run(judged).await? } else { judged.await }
 }
 
 async fn judge_sms(app: &App, caller: &Caller, root: &str, body: &[u8]) -> Judged {
@@ -200,9 +218,9 @@ pub(crate) async fn email(
     app: Data<App>,
 ) -> Result<HttpResponse, V2Error> {
     let caller = auth::service(&app, &request).await?;
-    let body = body::read(payload, app.body_limits()).await?;
+    let body = read(&app, &caller, &request, payload).await?;
     let key = admit::key(&app, &caller, &request, &body)?;
-    let judged = judge_email(&app, &caller, &root(&request), &body).await;
+    let judged = judge(&app, &caller, root(&request), body, Channel::Email).await;
     let measure = admit::measure(&caller, Channel::Email);
     Ok(admit::admit(&app, &caller, measure, key.as_ref(), judged).await?)
 }
@@ -215,7 +233,7 @@ async fn judge_email(app: &App, caller: &Caller, root: &str, body: &[u8]) -> Jud
     let simulated = accept::is_simulated_address(&asked.email_address);
     let files =
         Files::take(&mut values, caller.service_id(), app.config.documents_base(root), simulated, now);
-    let values = Personalisation::new(values);
+    let values = Arc::new(Personalisation::new(values));
     let (template, filled, reply_to) = check_email(app, caller, &asked, &values).await?;
     let contact_link = caller.service.service.contact_link.as_deref();
     let documents = files.sealed(app, contact_link, &asked.email_address, now, &template.used)?;
@@ -232,7 +250,7 @@ async fn judge_email(app: &App, caller: &Caller, root: &str, body: &[u8]) -> Jud
         root,
         one_click_unsubscribe_url.clone(),
     );
-    accept::can_be_rendered(&template, &values, &links, &filled)?;
+    accept::can_be_rendered(app, &template, &values, &links, &filled).await?;
 
     let local_part = &caller.service.service.email_local_part;
     let answer = Accepted {
@@ -298,7 +316,7 @@ pub(crate) async fn letter(
     app: Data<App>,
 ) -> Result<HttpResponse, V2Error> {
     let caller = auth::service(&app, &request).await?;
-    let body = body::read(payload, app.body_limits()).await?;
+    let body = read(&app, &caller, &request, payload).await?;
     let judged = match body::json(&body) {
         Ok(_) => Problem::bad_request("Service is not allowed to send letters"),
         Err(problem) => problem,

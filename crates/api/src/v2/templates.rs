@@ -1,6 +1,6 @@
 //! Templates as their service reads them, and what a message would look like.
 
-use std::collections::HashSet;
+use std::{collections::HashSet, sync::Arc};
 
 use actix_web::{
     HttpRequest, HttpResponse,
@@ -27,7 +27,9 @@ use crate::{
     App, accept,
     auth::{self, Caller},
     body,
+    budget::{self, Owner, SMALL},
     error::{Problem, V2Error},
+    lookup::KnownTemplate,
     openapi::{self, example, refusal, request},
 };
 
@@ -184,12 +186,26 @@ pub(crate) async fn preview(
 ) -> Result<HttpResponse, V2Error> {
     let caller = auth::service(&app, &request).await?;
     let id = id(&request)?;
-    let body = body::read(payload, app.body_limits()).await?;
-    let asked = if body.is_empty() { json!({}) } else { body::json(&body)? };
+    let owner = Owner::Service(caller.service_id());
+    let body = body::read_large(&app, owner, body::length(&request), payload).await?;
+    let asked = if body.is_empty() { json!({}) } else { body::json_of(&app, body).await? };
     let values = Personalisation::new(schema::preview(asked)?);
     let template = app.lookup.template(caller.service_id(), id).await?.ok_or(Problem::NoResult)?;
     accept::nothing_missing(&template, &values)?;
+    let previewed = previewed(&app, template, values).await?;
+    let size = previewed.body.len() + previewed.html.as_ref().map_or(0, String::len);
+    // Twice: what it is made of, and the answer.
+    let room = if size > SMALL { Some(app.budget.room(owner, size * 2).await?) } else { None };
+    Ok(budget::held(HttpResponse::Ok().json(previewed), room))
+}
+
+async fn previewed(
+    app: &App,
+    template: Arc<KnownTemplate>,
+    values: Personalisation,
+) -> Result<Previewed, Problem> {
     let row = &template.row;
+    let (id, r#type, version) = (row.id, row.channel, row.version);
     let (body, html, subject) = match row.channel {
         Channel::Sms => {
             let text = Sms::from_template(&template.body, &values, None);
@@ -202,15 +218,16 @@ pub(crate) async fn preview(
         Channel::Email => {
             let filled = email::fill(row.subject.as_deref().unwrap_or_default(), &row.content, &values);
             if filled.is_too_long() {
-                return Err(send::too_many_bytes(&filled).into());
+                return Err(send::too_many_bytes(&filled));
             }
-            let html = email::html_body(&row.content, &values, None);
+            let (is_small, template) = (filled.surely_renders(), template.clone());
+            let html = async move { email::html_body(&template.row.content, &values, None) };
+            let html = if is_small { html.await } else { app.heavy.run(html).await? };
             let html = html.map_err(|too_large| Problem::bad_request(too_large.to_string()))?;
             (filled.body, Some(html), Some(filled.subject))
         }
     };
-    let (id, r#type, version) = (row.id, row.channel, row.version);
-    Ok(HttpResponse::Ok().json(Previewed { id, r#type, version, body, html, subject, postage: () }))
+    Ok(Previewed { id, r#type, version, body, html, subject, postage: () })
 }
 
 fn id(request: &HttpRequest) -> Result<TemplateId, Problem> {

@@ -3,6 +3,7 @@
 
 mod authentication;
 mod broker;
+mod closing;
 mod conventions;
 mod delivering;
 mod documents;

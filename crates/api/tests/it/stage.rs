@@ -75,6 +75,8 @@ pub(crate) fn config(database: &TestDatabase) -> Config {
     config.internal =
         serde_json::from_value(json!({ "clients": format!("notify-admin:{ADMIN_SECRET}") })).unwrap();
     config.api.threads = Some(2);
+    // Nobody balances load here.
+    config.api.closing_notice = Duration::ZERO;
     config.shutdown.drain_timeout = LIMIT;
     config
 }
