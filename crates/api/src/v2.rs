@@ -68,7 +68,8 @@ mod tests {
     #[test]
     fn the_root_is_what_the_caller_called() {
         let of = |headers: &[(&'static str, &'static str)]| {
-            let request = headers.iter().fold(TestRequest::default(), |r, h| r.insert_header(*h));
+            let listening = TestRequest::default().app_data(SocketAddr::from(([127, 0, 0, 1], 6011)));
+            let request = headers.iter().fold(listening, |r, h| r.insert_header(*h));
             root(&request.to_http_request())
         };
         assert_eq!(of(&[("host", "api.example:6011")]), "http://api.example:6011");
@@ -77,7 +78,7 @@ mod tests {
             "https://api.example"
         );
         assert_eq!(of(&[("host", "api.example"), ("x-forwarded-proto", "javascript")]), "http://api.example");
-        assert_eq!(of(&[]), "http://localhost:8080");
+        assert_eq!(of(&[]), "http://127.0.0.1:6011");
     }
 
     #[test]

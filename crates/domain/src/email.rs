@@ -12,6 +12,7 @@ use crate::email_page;
 use crate::filling::Filling;
 use crate::html::unescape;
 use crate::markdown::{self, html, plain};
+use crate::rendered_size;
 use crate::template::{Lists, Missing, Personalisation, Template};
 use crate::typography::typeset;
 use crate::whitespace::{is_space, normalised, shows_nothing};
@@ -24,11 +25,9 @@ pub const BYTE_LIMIT: usize = 2_000_000;
 /// relays take for a whole mail (Amazon SES: 10 MB, unless more is asked for).
 pub const RENDERED_LIMIT: usize = 10_000_000;
 
-/// A short mail always renders to less than [`RENDERED_LIMIT`]. What grows most by itself is a list within a list within a
-/// list, 330 bytes for each marker. Links by reference grow with the square of the text, half of it a target and half of it
-/// names for it, three bytes for each of the target's.
-const SURELY_RENDERED: usize = RENDERED_LIMIT / 500;
-const SURELY_RENDERED_WITH_REFERENCES: usize = 4096;
+/// Links by reference grow with the square of the text, half of it a target and half of it names for it, three bytes for each of
+/// the target's. A mail of at most so many bytes renders whatever is in it.
+const SURELY_RENDERED: usize = 4096;
 
 /// A mail that no relay would take.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -79,12 +78,11 @@ impl FilledEmail {
         self.size > BYTE_LIMIT
     }
 
-    /// [`render`] does not refuse it, with a link to unsubscribe or without.
+    /// Whether it is known without trying that [`render`] does not refuse it, with a link to unsubscribe or without.
     #[must_use]
     pub fn surely_renders(&self) -> bool {
-        let surely =
-            if has_references(&self.body) { SURELY_RENDERED_WITH_REFERENCES } else { SURELY_RENDERED };
-        !self.is_too_long() && self.subject.len() + self.body.len() <= surely
+        let most = || rendered_size::most(&self.body).unwrap_or(usize::MAX);
+        !self.is_too_long() && (self.body.len() <= SURELY_RENDERED || most() <= RENDERED_LIMIT)
     }
 }
 
@@ -118,11 +116,6 @@ impl fmt::Debug for RenderedEmail {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("RenderedEmail").finish_non_exhaustive()
     }
-}
-
-/// Or an entity, which could stand for a part of one.
-fn has_references(markdown: &str) -> bool {
-    markdown.contains("]:") || markdown.contains('&')
 }
 
 /// Renders a mail as it is sent.

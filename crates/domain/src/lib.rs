@@ -21,6 +21,7 @@ pub mod provider;
 pub mod python;
 pub mod receipt;
 pub mod received_text;
+mod rendered_size;
 pub mod retry;
 pub mod sender_name;
 pub mod sms;

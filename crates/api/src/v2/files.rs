@@ -9,7 +9,7 @@ use base64::{
 };
 use chrono::{DateTime, TimeDelta, Utc};
 use db::document::{Details, NewDocument};
-use domain::{email_address::EmailAddress, id::ServiceId, python, template::UsedNames};
+use domain::{email_address::EmailAddress, id::ServiceId, python};
 use serde_json::{Map, Value};
 
 use super::schema::{self, Form};
@@ -35,7 +35,7 @@ const BASE64: GeneralPurpose = GeneralPurpose::new(
 
 /// The files of one request, each with the link that leads to it.
 pub(super) struct Files {
-    given: Vec<(String, Value, Link)>,
+    given: Vec<(Value, Link)>,
     /// Nothing is kept for a recipient who is none.
     simulated: bool,
 }
@@ -50,31 +50,29 @@ impl Files {
         now: DateTime<Utc>,
     ) -> Self {
         let mut given = Vec::new();
-        for (name, value) in values.iter_mut().filter(|(_, value)| is_file(value)) {
+        for value in values.values_mut().filter(|value| is_file(value)) {
             let link = Link::new(service, now);
             let url = if simulated {
                 format!("{base}/services/{service}/documents/test-document")
             } else {
                 link.url(base)
             };
-            given.push((name.clone(), std::mem::replace(value, Value::String(url)), link));
+            given.push((std::mem::replace(value, Value::String(url)), link));
         }
         Self { given, simulated }
     }
 
-    /// Row 16: all of them, sealed, or what is wrong with the first that cannot be sent. Nobody gets the link to one that the
-    /// template does not use, so that it is looked at and not kept.
+    /// Row 16: all of them, sealed, or what is wrong with the first that cannot be sent.
     pub(super) fn sealed(
         self,
         app: &App,
         contact_link: Option<&str>,
         recipient: &EmailAddress,
         now: DateTime<Utc>,
-        used: &UsedNames,
     ) -> Result<Vec<NewDocument>, Problem> {
-        let read = |(name, value, link)| Ok((name, File::read(value)?, link));
+        let read = |(value, link)| Ok((File::read(value)?, link));
         let files = self.given.into_iter().map(read).collect::<Result<Vec<_>, Problem>>()?;
-        if let (Some((_, _, link)), true) =
+        if let (Some((_, link)), true) =
             (files.first(), contact_link.is_none_or(|link| link.trim().is_empty()))
         {
             return Err(not_set_up(app, link.service));
@@ -82,14 +80,10 @@ impl Files {
         if self.simulated {
             return Ok(Vec::new());
         }
-        let mut kept = Vec::new();
-        for (name, file, link) in files {
-            let sealed = file.sealed(&link, app.config.file_limit, recipient, now)?;
-            if used.contains(&name) {
-                kept.push(sealed);
-            }
-        }
-        Ok(kept)
+        files
+            .into_iter()
+            .map(|(file, link)| file.sealed(&link, app.config.file_limit, recipient, now))
+            .collect()
     }
 }
 

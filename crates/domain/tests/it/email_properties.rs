@@ -146,13 +146,6 @@ proptest! {
     }
 
     #[test]
-    fn a_text_without_references_grows_less_than_500_times(content in text()) {
-        let content = content.replace("((", "(").replace("]:", "]").replace('&', "");
-        let html = email::html_body(&content, &Personalisation::default(), None).unwrap();
-        prop_assert!(html.len() <= 500 * content.len(), "{} from {}", html.len(), content);
-    }
-
-    #[test]
     fn the_link_to_unsubscribe_leads_where_it_should(token in "[A-Za-z0-9_-]{1,480}", words in "[a-z]{1,8}") {
         let url = format!("http://127.0.0.1:6011/unsubscribe/5f0c1f6e-6a3e-4b0c-9a53-0d5f6f4c0a11/{token}");
         let html = email::html_body(&words, &Personalisation::default(), Some(&url)).unwrap();
@@ -251,8 +244,8 @@ fn depth_has_a_limit() {
 #[test]
 fn short_mails_are_known_to_render_and_those_that_do_not_are_not_short() {
     let none = Personalisation::default();
-    let by_reference = format!("[k]: {}\n\n{}", "é".repeat(512), "[k] ".repeat(767));
-    for content in [by_reference, "*".repeat(19_000), "* ".repeat(9_000), "# a\n".repeat(4_000)] {
+    let by_reference = format!("[k]: {}\n\n{}", "é".repeat(512), "[k] ".repeat(760));
+    for content in [by_reference, "*".repeat(19_000), "* ".repeat(9_000), "# a\n".repeat(40_000)] {
         assert!(email::fill("s", &content, &none).surely_renders());
         assert!(email::render("s", &content, &none, None).is_ok(), "{}", &content[..20]);
     }
