@@ -89,6 +89,8 @@ fn what_others_have_locked_is_waited_for_in_short_turns() {
     {
         db::migrations::migrate_next(&mut conn).unwrap();
     }
+    // Longer than a session of ours may stand still in a transaction.
+    conn.batch_execute("SET idle_in_transaction_session_timeout = 0").unwrap();
     conn.batch_execute("BEGIN; LOCK TABLE notifications IN ROW EXCLUSIVE MODE").unwrap();
     let ctl = Ctl::on(&database);
     assert!(ctl.fails(1, &["migrate", "--wait", "1ms"]).contains("could not be changed"));
