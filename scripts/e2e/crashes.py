@@ -421,24 +421,25 @@ def frozen_in_transaction(stack, name):
 
 @scenario("10", "one of two api replicas frozen in a transaction, two tenants")
 def api_frozen(stack, scale):
-    """Both tenants send through both replicas, so that the frozen transaction holds them both."""
+    """Both tenants send through both replicas, so that the frozen transaction holds them both. The healthy one is where providers
+    post their receipts, which they would give up after some tries."""
     stack.start_all()
-    healthy = {"NOTIFY_API_URL": stack.start_another_api()}
+    to_freeze = {"NOTIFY_API_URL": stack.start_another_api()}
     tenants = [stack.env, stack.another_tenant()]
-    through_frozen = [Sender(tenant, rate=40) for tenant in tenants]
-    through_healthy = [Sender({**tenant, **healthy}, rate=40) for tenant in tenants]
+    through_frozen = [Sender({**tenant, **to_freeze}, rate=40) for tenant in tenants]
+    through_healthy = [Sender(tenant, rate=40) for tenant in tenants]
     senders = Senders(*through_frozen, *through_healthy)
     try:
         until("accepting", 30, lambda: all(len(sender.accepted) > 50 for sender in senders.senders))
-        frozen_in_transaction(stack, "api")
+        frozen_in_transaction(stack, "api-2")
         frozen = time.monotonic()
         time.sleep(scale.outage_seconds)
-        stack.signal("api", signal.SIGCONT)
+        stack.signal("api-2", signal.SIGCONT)
         thawed = time.monotonic()
         before = [len(sender.accepted) for sender in senders.senders]
         until("accepting again", 30, lambda: all(len(s.accepted) > n + 50 for s, n in zip(senders.senders, before)))
     finally:
-        stack.signal("api", signal.SIGCONT)
+        stack.signal("api-2", signal.SIGCONT)
         senders.stop()
     figures = []
     for name, sender in zip(("its own", "another"), through_healthy):
