@@ -27,6 +27,7 @@ use crate::{
     auth::Caller,
     budget::{self, Owner, Room, SMALL},
     error::Problem,
+    header::{self, Repeated},
     routes::may_be_stored,
 };
 
@@ -199,7 +200,9 @@ pub(crate) fn key<'a>(
     request: &HttpRequest,
     body: &[u8],
 ) -> Result<Option<Key<'a>>, Problem> {
-    let Some(header) = request.headers().get(HEADER) else { return Ok(None) };
+    let header = header::only(request.headers(), HEADER);
+    let header = header.map_err(|Repeated| Problem::bad_request(format!("{HEADER} must be given once")))?;
+    let Some(header) = header else { return Ok(None) };
     let key = header.to_str().ok().filter(|key| (1..=idempotency::KEY_LIMIT).contains(&key.len()));
     let key = key.ok_or_else(|| {
         let limit = idempotency::KEY_LIMIT;

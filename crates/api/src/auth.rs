@@ -12,7 +12,7 @@ use std::sync::Arc;
 
 use actix_web::{
     HttpRequest,
-    http::header::{AUTHORIZATION, HeaderMap},
+    http::header::{AUTHORIZATION, HeaderMap, HeaderValue},
 };
 use db::api_key::ApiKey;
 use domain::{
@@ -24,7 +24,12 @@ use uuid::Uuid;
 
 use self::token::{Token, Verdict};
 pub(crate) use self::{basic::Credentials, internal::Clients, token::LEEWAY};
-use crate::{App, error::Problem, lookup::KnownService};
+use crate::{
+    App,
+    error::Problem,
+    header::{self, Repeated},
+    lookup::KnownService,
+};
 
 /// Why a caller is turned away.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -152,7 +157,8 @@ pub(crate) fn internal<'c>(app: &'c App, request: &HttpRequest) -> Result<&'c st
 /// What stands behind `Bearer`, whatever its case.
 fn bearer(headers: &HeaderMap) -> Result<&str, Denied> {
     const SCHEME: &[u8] = b"bearer ";
-    let header = headers.get(AUTHORIZATION).map(|value| value.as_bytes()).unwrap_or_default();
+    let header = header::only(headers, AUTHORIZATION).map_err(|Repeated| Denied::BadToken)?;
+    let header = header.map(HeaderValue::as_bytes).unwrap_or_default();
     if header.is_empty() {
         return Err(Denied::NoToken);
     }
@@ -174,8 +180,6 @@ pub(crate) fn judge(text: &str, secret: &[u8], now: i64) {
 
 #[cfg(test)]
 mod tests {
-    use actix_web::http::header::HeaderValue;
-
     use super::*;
 
     fn of(header: &'static [u8]) -> Result<String, Denied> {
@@ -195,5 +199,14 @@ mod tests {
         assert_eq!(of(b"Bearer \xff"), Err(Denied::BadToken));
         assert_eq!(of(b""), Err(Denied::NoToken));
         assert_eq!(bearer(&HeaderMap::new()), Err(Denied::NoToken));
+    }
+
+    #[test]
+    fn of_two_headers_neither_counts() {
+        let mut headers = HeaderMap::new();
+        for header in ["Bearer x", "Bearer x"] {
+            headers.append(AUTHORIZATION, HeaderValue::from_static(header));
+        }
+        assert_eq!(bearer(&headers), Err(Denied::BadToken));
     }
 }

@@ -4,6 +4,7 @@ use std::{borrow::Cow, ops::Deref, time::Duration};
 
 use actix_web::{
     HttpRequest,
+    error::PayloadError,
     http::header::CONTENT_LENGTH,
     web::{Bytes, BytesMut, Payload},
 };
@@ -114,7 +115,10 @@ impl Collected {
     async fn fill(&mut self, payload: &mut Payload, limit: usize) -> Result<(), Problem> {
         while self.len() <= limit {
             let Some(chunk) = payload.next().await else { return Ok(()) };
-            let chunk = chunk.map_err(|_| Problem::bad_request("The request body cannot be read"))?;
+            let chunk = chunk.map_err(|error| match error {
+                PayloadError::EncodingCorrupted => Problem::EncodedBody,
+                _ => Problem::bad_request("The request body cannot be read"),
+            })?;
             if self.len() == 0 {
                 self.first = chunk;
                 continue;

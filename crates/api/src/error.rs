@@ -9,7 +9,7 @@ use actix_web::{
     HttpResponse, HttpResponseBuilder, ResponseError,
     http::{
         StatusCode,
-        header::{ALLOW, ContentType, RETRY_AFTER, WWW_AUTHENTICATE},
+        header::{ACCEPT_ENCODING, ALLOW, ContentType, RETRY_AFTER, WWW_AUTHENTICATE},
     },
 };
 use chrono::TimeDelta;
@@ -67,6 +67,8 @@ pub(crate) enum Problem {
     WrongMethod(&'static str),
     BodyTooLarge,
     BodyTooSlow,
+    /// It came compressed.
+    EncodedBody,
     TookTooLong,
     /// The same, after what it asks for was handed to the database.
     MayBeStored,
@@ -113,6 +115,7 @@ impl Problem {
             Self::WrongMethod(_) => StatusCode::METHOD_NOT_ALLOWED,
             Self::BodyTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
             Self::BodyTooSlow => StatusCode::REQUEST_TIMEOUT,
+            Self::EncodedBody => StatusCode::UNSUPPORTED_MEDIA_TYPE,
             Self::TookTooLong | Self::MayBeStored => StatusCode::GATEWAY_TIMEOUT,
             Self::Unavailable(_) => StatusCode::SERVICE_UNAVAILABLE,
             Self::Internal(_) => StatusCode::INTERNAL_SERVER_ERROR,
@@ -140,6 +143,7 @@ impl Problem {
             Self::WrongMethod(_) => "MethodNotAllowed",
             Self::BodyTooLarge => "RequestEntityTooLarge",
             Self::BodyTooSlow => "RequestTimeout",
+            Self::EncodedBody => "UnsupportedMediaType",
             Self::TookTooLong | Self::MayBeStored => "GatewayTimeout",
             Self::Unavailable(_) => "ServiceUnavailable",
             Self::Internal(_) => "Exception",
@@ -185,6 +189,7 @@ impl Problem {
                 "The server closed the network connection because the browser didn't finish the request within the \
                  specified time."
             }
+            Self::EncodedBody => "Content-Encoding must be identity",
             Self::TookTooLong | Self::MayBeStored => "Timeout serving request",
             Self::Unavailable(_) => {
                 "The server is temporarily unable to service your request. Please try again later."
@@ -261,6 +266,9 @@ impl Problem {
             // The contract says Bearer, though basic is what is wanted.
             Self::NoCredentials => {
                 response.insert_header((WWW_AUTHENTICATE, "Bearer"));
+            }
+            Self::EncodedBody => {
+                response.insert_header((ACCEPT_ENCODING, "identity"));
             }
             Self::WrongMethod(methods) => {
                 response.insert_header((ALLOW, *methods));

@@ -17,11 +17,13 @@ mod auth;
 mod body;
 mod budget;
 mod config;
+mod content_encoding;
 mod deliver;
 mod documents;
 mod error;
 #[cfg(feature = "fuzzing")]
 pub mod fuzzing;
+mod header;
 mod heavy;
 mod internal;
 mod lookup;

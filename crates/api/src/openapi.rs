@@ -166,14 +166,14 @@ fn mebibytes(bytes: usize) -> String {
     format!("{} MiB", bytes as f64 / 1024.0 / 1024.0)
 }
 
-/// Empty for an e-mail.
+/// Empty for an e-mail, and for a text until they are known.
 pub(crate) fn cost_details() -> ObjectBuilder {
     let number = |kind| ObjectBuilder::new().schema_type(kind);
     ObjectBuilder::new()
         .schema_type(Type::Object)
-        .description(Some("What a text is made up of; empty for an e-mail."))
+        .description(Some("What a text is made up of; empty until that is known, and for an e-mail."))
         .property("billable_sms_fragments", number(Type::Integer))
-        .property("international_rate_multiplier", number(Type::Integer))
+        .property("international_rate_multiplier", number(Type::Number))
         .property("sms_rate", number(Type::Number))
 }
 

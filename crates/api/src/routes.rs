@@ -23,13 +23,13 @@ use crate::{
 pub(crate) fn table(config: &mut ServiceConfig) {
     config
         .service(at("/v2/notifications", READ).route(get().to(notifications::list)))
-        .service(at("/v2/notifications/{id:sms}", BOTH).route(get().to(notifications::one)).route(post().to(send::sms)))
-        .service(at("/v2/notifications/{id:email}", BOTH).route(get().to(notifications::one)).route(post().to(send::email)))
-        .service(at("/v2/notifications/{id:letter}", BOTH).route(get().to(notifications::one)).route(post().to(send::letter)))
+        .service(at("/v2/notifications/sms", WRITE).route(post().to(send::sms)))
+        .service(at("/v2/notifications/email", WRITE).route(post().to(send::email)))
+        .service(at("/v2/notifications/letter", WRITE).route(post().to(send::letter)))
         .service(at("/v2/notifications/{id}", READ).route(get().to(notifications::one)).route(post().to(unknown_url)))
         .service(at("/v2/notifications/{id}/pdf", READ).route(get().to(notifications::pdf)))
         .service(at("/v2/template/{id}", READ).route(get().to(templates::one)))
-        .service(at("/v2/template/{id}/version/{version:[0-9]+}", READ).route(get().to(templates::version)))
+        .service(at("/v2/template/{id}/version/{version:-?[0-9]+}", READ).route(get().to(templates::version)))
         .service(at("/v2/template/{id}/preview", WRITE).route(post().to(templates::preview)))
         .service(at("/v2/templates", READ).route(get().to(templates::list)))
         .service(at("/v2/received-text-messages", READ).route(get().to(received_texts::list)))

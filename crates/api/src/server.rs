@@ -33,7 +33,7 @@ use tokio_util::{
     task::{TaskTracker, task_tracker::TaskTrackerToken},
 };
 
-use crate::{App, routes, unread_body};
+use crate::{App, content_encoding, routes, unread_body};
 
 /// What the kernel keeps of an answer that its client does not take. Beyond that we see that it does not; and whoever takes
 /// any of it takes a third of this, which is enough to be waited for again.
@@ -105,6 +105,7 @@ fn start(
         let service = ActixApp::new()
             .app_data(app.clone())
             .app_data(address)
+            .wrap(from_fn(content_encoding::is_identity))
             .wrap(from_fn(unread_body::closes_connection))
             .wrap(from_fn(routes::guarded))
             .wrap(from_fn(last_of_its_connection))

@@ -3,13 +3,15 @@
 use actix_web::http::header::{AUTHORIZATION, HeaderMap};
 use base64::{Engine, prelude::BASE64_STANDARD};
 
+use crate::header;
+
 /// What a caller says it is.
 pub(crate) struct Credentials(Vec<u8>);
 
 impl Credentials {
-    /// None: there are none, or none that can be read. Another scheme than basic has neither user nor password.
+    /// None: there are none, or more than once, or none that can be read. Another scheme than basic has neither user nor password.
     pub(crate) fn of(headers: &HeaderMap) -> Option<Self> {
-        let header = headers.get(AUTHORIZATION)?.to_str().ok()?;
+        let header = header::only(headers, AUTHORIZATION).ok()??.to_str().ok()?;
         let (scheme, credentials) = header.split_once(' ').unwrap_or((header, ""));
         if !scheme.eq_ignore_ascii_case("basic") {
             return Some(Self(Vec::new()));
@@ -79,6 +81,11 @@ mod tests {
         for other in ["Bearer YTp4", "Basic", "Basic YQ==", ""] {
             assert!(of(other).is_some_and(|given| !given.are_any_of("a", "x")), "{other}");
         }
+        let mut twice = HeaderMap::new();
+        twice.append(AUTHORIZATION, HeaderValue::from_static("Basic YTp4"));
+        assert!(Credentials::of(&twice).is_some());
+        twice.append(AUTHORIZATION, HeaderValue::from_static("Basic YTp4"));
+        assert!(Credentials::of(&twice).is_none());
         assert!(basic("a:x,y").are("a", "x,y"));
         assert!(!basic("a:x").are("a", "x,y"));
     }

@@ -3,6 +3,8 @@
 //! jsonwebtoken verifies signatures. What the claims must be like is the wire contract's matter, whose rules and order no
 //! library has: a token that is too old is told so only by the key that signed it.
 
+use std::num::{IntErrorKind, ParseIntError};
+
 use base64::{
     Engine,
     alphabet::URL_SAFE,
@@ -30,7 +32,7 @@ const BASE64: GeneralPurpose = GeneralPurpose::new(
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Verdict {
     Good,
-    /// Signed with another key; or without `iat`, which counts as that.
+    /// Signed with another key; or without `iat`, or with an `nbf` or `exp` that is no number, which counts as that.
     NotThisKey,
     Stop(Denied),
 }
@@ -98,12 +100,12 @@ impl<'t> Token<'t> {
             None => None,
         };
         match claim("nbf").map(whole_number) {
-            Some(None) => return bad,
+            Some(None) => return Verdict::NotThisKey,
             Some(Some(at)) if at > now + LEEWAY => return clock,
             Some(Some(_)) | None => {}
         }
         match claim("exp").map(whole_number) {
-            Some(None) => return bad,
+            Some(None) => return Verdict::NotThisKey,
             Some(Some(at)) if at <= now - LEEWAY => return bad,
             Some(Some(_)) | None => {}
         }
@@ -131,9 +133,19 @@ fn whole_number(value: &Value) -> Option<i64> {
             #[expect(clippy::cast_possible_truncation, reason = "saturates: far in the past or future")]
             Some(number as i64)
         }),
-        Value::String(text) => text.trim().parse().ok(),
+        Value::String(text) => text.trim().parse().map_or_else(beyond, Some),
         Value::Bool(yes) => Some((*yes).into()),
         Value::Null | Value::Array(_) | Value::Object(_) => None,
+    }
+}
+
+/// What is too great for us is a number all the same.
+#[expect(clippy::needless_pass_by_value, reason = "the form of map_or_else")]
+fn beyond(error: ParseIntError) -> Option<i64> {
+    match error.kind() {
+        IntErrorKind::PosOverflow => Some(i64::MAX),
+        IntErrorKind::NegOverflow => Some(i64::MIN),
+        _ => None,
     }
 }
 
@@ -248,7 +260,18 @@ mod tests {
 
     #[test]
     fn exp_in_the_future() {
-        assert_eq!(with(&json!({ "exp": NOW + 3600 })), Verdict::Good);
+        for exp in [json!(NOW + 3600), json!("99999999999999999999")] {
+            assert_eq!(with(&json!({ "exp": exp })), Verdict::Good, "{exp}");
+        }
+    }
+
+    #[test]
+    fn nbf_or_exp_that_is_no_number_counts_as_did_not_match() {
+        for name in ["nbf", "exp"] {
+            for value in [json!("soon"), json!("1.5"), json!(""), json!(null), json!([NOW]), json!({})] {
+                assert_eq!(with(&json!({ name: value })), Verdict::NotThisKey, "{name}: {value}");
+            }
+        }
     }
 
     #[test]

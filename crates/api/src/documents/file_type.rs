@@ -34,8 +34,9 @@ pub(crate) const TYPES: [FileType; 12] = [
 ];
 
 impl FileType {
+    /// In whichever case.
     pub(crate) fn by_extension(extension: &str) -> Option<Self> {
-        TYPES.into_iter().find(|known| known.extension == extension)
+        TYPES.into_iter().find(|known| known.extension.eq_ignore_ascii_case(extension))
     }
 
     /// By what stands after the last dot.
@@ -189,8 +190,12 @@ mod tests {
 
     #[test]
     fn a_name_ends_with_a_known_extension() {
-        assert_eq!(FileType::of_name("a.b.pdf").map(|found| found.mimetype), Ok("application/pdf"));
-        for (name, found) in [("a.exe", ".exe"), ("a.", "."), ("a.PDF", ".PDF"), ("a.pdf ", ".pdf ")] {
+        for (name, extension) in
+            [("a.b.pdf", "pdf"), (".PDF", "pdf"), ("Report.CSV", "csv"), ("a.b.JpEg", "jpeg")]
+        {
+            assert_eq!(FileType::of_name(name).map(|found| found.extension), Ok(extension), "{name}");
+        }
+        for (name, found) in [("a.exe", ".exe"), ("a.", "."), ("a.EXE", ".EXE"), ("a.pdf ", ".pdf ")] {
             let message = FileType::of_name(name).unwrap_err();
             assert!(
                 message.starts_with(&format!("Unsupported file type '{found}'. Supported types")),

@@ -70,6 +70,7 @@ enum Shared {
     TooSlow,
     InFlight,
     TooLarge,
+    Encoded,
     KeyReused,
     TooMany,
     Failed,
@@ -79,7 +80,7 @@ enum Shared {
 
 const EVERY: [Shared; 3] = [Shared::Failed, Shared::Unavailable, Shared::TimedOut];
 const WITH_TOKEN: [Shared; 2] = [Shared::Unauthorised, Shared::Forbidden];
-const WITH_BODY: [Shared; 2] = [Shared::TooSlow, Shared::TooLarge];
+const WITH_BODY: [Shared; 3] = [Shared::TooSlow, Shared::TooLarge, Shared::Encoded];
 const SENDING: [Shared; 3] = [Shared::InFlight, Shared::KeyReused, Shared::TooMany];
 
 impl Shared {
@@ -91,6 +92,7 @@ impl Shared {
             Self::TooSlow => "TooSlow",
             Self::InFlight => "IdempotencyKeyInFlight",
             Self::TooLarge => "TooLarge",
+            Self::Encoded => "Encoded",
             Self::KeyReused => "IdempotencyKeyReused",
             Self::TooMany => "TooManyRequests",
             Self::Failed => "InternalError",
@@ -116,6 +118,7 @@ impl Shared {
             Self::TooLarge => {
                 format!("The body is larger than {}.", mebibytes(config.body_limit))
             }
+            Self::Encoded => "The body is compressed, which no body may be.".into(),
             Self::KeyReused => "This `Idempotency-Key` came with another request before.".into(),
             Self::TooMany => format!(
                 "Too many requests within a minute ({} by default, for each type of key), or too many messages today (UTC; \
@@ -151,6 +154,7 @@ impl Shared {
             Self::TooSlow => vec![("too slow", Problem::BodyTooSlow)],
             Self::InFlight => vec![("in flight", Problem::IdempotencyKeyInFlight)],
             Self::TooLarge => vec![("too large", Problem::BodyTooLarge)],
+            Self::Encoded => vec![("encoded", Problem::EncodedBody)],
             Self::KeyReused => vec![("key reused", Problem::IdempotencyKeyReused)],
             Self::TooMany => match form {
                 Form::V2 => too_many(),
@@ -300,7 +304,7 @@ pub(super) fn add_internal_to(components: &mut Components) {
 }
 
 /// Classes of errors, as the contract names them.
-const CLASSES: [&str; 13] = [
+const CLASSES: [&str; 14] = [
     "AuthError",
     "ValidationError",
     "BadRequestError",
@@ -311,6 +315,7 @@ const CLASSES: [&str; 13] = [
     "NoResultFound",
     "RequestEntityTooLarge",
     "RequestTimeout",
+    "UnsupportedMediaType",
     "ServiceUnavailable",
     "GatewayTimeout",
     "Exception",

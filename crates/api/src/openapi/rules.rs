@@ -14,7 +14,7 @@ use crate::{
     body,
     error::Problem,
     v1,
-    v2::{notifications::query::ListQuery, schema},
+    v2::{files, notifications::query::ListQuery, schema},
 };
 
 /// What an answer is an example of, and what it is made from.
@@ -125,6 +125,7 @@ pub(super) fn email_rules() -> Vec<Case> {
         rule("trial mode", accept::TRIAL_MODE),
         rule("no contact link", "Send files by email has not been set up - add contact details for your service at \
              https://admin.example/services/9c1e0a5e-8f7d-4a43-9a6a-0b8d3a1f5c02/service-settings/send-files-by-email"),
+        rule("file in the subject", files::IN_SUBJECT),
         rule("too long", format!(
             "Your message is too long. Emails cannot be longer than {limit} bytes. Your message is {} bytes.",
             domain::email::BYTE_LIMIT + 5, limit = domain::email::BYTE_LIMIT,
@@ -159,9 +160,8 @@ pub(super) fn query_rules() -> Vec<Case> {
 
 pub(super) fn preview_rules() -> Vec<Case> {
     vec![
-        not_an_id("id"),
         not_json(),
-        refused("not an object", schema::preview(json!({ "personalisation": "Rosa" }))),
+        refused("not an id, and not an object", schema::preview("17", json!({ "personalisation": "Rosa" }))),
         rule("missing values", "Missing personalisation: name"),
     ]
 }

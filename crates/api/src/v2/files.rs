@@ -3,13 +3,15 @@
 //!
 //! Nothing looks for viruses.
 
+use std::collections::HashSet;
+
 use base64::{
     Engine, alphabet,
     engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig},
 };
 use chrono::{DateTime, TimeDelta, Utc};
 use db::document::{Details, NewDocument};
-use domain::{email_address::EmailAddress, id::ServiceId, python};
+use domain::{email_address::EmailAddress, id::ServiceId, personalisation, python, template::Template};
 use serde_json::{Map, Value};
 
 use super::schema::{self, Form};
@@ -25,6 +27,8 @@ pub(crate) const FILENAME_LIMIT: usize = 100;
 pub(crate) const WEEKS: std::ops::RangeInclusive<u16> = 1..=78;
 pub(crate) const DEFAULT_WEEKS: u16 = 26;
 
+pub(crate) const IN_SUBJECT: &str = "Cannot send a file in the subject of an email";
+
 /// As Python's `b64decode` reads it, only that foreign characters are an error and not left out.
 const BASE64: GeneralPurpose = GeneralPurpose::new(
     &alphabet::STANDARD,
@@ -36,6 +40,8 @@ const BASE64: GeneralPurpose = GeneralPurpose::new(
 /// The files of one request, each with the link that leads to it.
 pub(super) struct Files {
     given: Vec<(Value, Link)>,
+    /// What the values are called that they were, as names are compared.
+    names: HashSet<String>,
     /// Nothing is kept for a recipient who is none.
     simulated: bool,
 }
@@ -50,7 +56,9 @@ impl Files {
         now: DateTime<Utc>,
     ) -> Self {
         let mut given = Vec::new();
-        for value in values.values_mut().filter(|value| is_file(value)) {
+        let mut names = HashSet::new();
+        for (name, value) in values.iter_mut().filter(|(_, value)| is_file(value)) {
+            names.insert(personalisation::key(name));
             let link = Link::new(service, now);
             let url = if simulated {
                 format!("{base}/services/{service}/documents/test-document")
@@ -59,7 +67,12 @@ impl Files {
             };
             given.push((std::mem::replace(value, Value::String(url)), link));
         }
-        Self { given, simulated }
+        Self { given, names, simulated }
+    }
+
+    /// Whether one of them would stand in this text.
+    fn stand_in(&self, text: &Template) -> bool {
+        text.placeholders().iter().any(|name| self.names.contains(&personalisation::key(name)))
     }
 
     /// Row 16: all of them, sealed, or what is wrong with the first that cannot be sent.
@@ -67,15 +80,20 @@ impl Files {
         self,
         app: &App,
         contact_link: Option<&str>,
+        subject: Option<&Template>,
         recipient: &EmailAddress,
         now: DateTime<Utc>,
     ) -> Result<Vec<NewDocument>, Problem> {
+        let in_subject = subject.is_some_and(|subject| self.stand_in(subject));
         let read = |(value, link)| Ok((File::read(value)?, link));
         let files = self.given.into_iter().map(read).collect::<Result<Vec<_>, Problem>>()?;
         if let (Some((_, link)), true) =
             (files.first(), contact_link.is_none_or(|link| link.trim().is_empty()))
         {
             return Err(not_set_up(app, link.service));
+        }
+        if in_subject {
+            return Err(Problem::bad_request(IN_SUBJECT));
         }
         if self.simulated {
             return Ok(Vec::new());
@@ -110,16 +128,16 @@ impl File {
         let mut form = Form::new(value)?;
         let both = form.has("filename") && form.has("is_csv");
         let file = form.required("file", schema::text);
-        let filename = form.optional("filename", filename);
+        let is_csv = form.optional("is_csv", |value| boolean("is_csv", &value));
         let confirm = form.optional("confirm_email_before_download", |value| {
             boolean("confirm_email_before_download", &value)
         });
         let weeks = form.optional("retention_period", |value| weeks(&value));
-        let is_csv = form.optional("is_csv", |value| boolean("is_csv", &value));
+        let filename = form.optional("filename", filename);
         if both {
             form.wrong("Do not set a value for `is_csv` if `filename` is set.");
         }
-        match (file, form.errors()) {
+        match (file, form.errors_of_unknown_first()) {
             (Some(file), errors) if errors.is_empty() => Ok(Self {
                 file,
                 filename: filename.flatten(),

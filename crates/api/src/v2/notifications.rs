@@ -102,8 +102,10 @@ struct TemplateLink {
 #[derive(Serialize)]
 #[serde(untagged)]
 enum CostDetails {
-    Sms { billable_sms_fragments: i32, international_rate_multiplier: i16, sms_rate: f64 },
-    Email {},
+    /// The multiplier is a float for the sake of typed clients.
+    Sms { billable_sms_fragments: i32, international_rate_multiplier: f64, sms_rate: f64 },
+    /// An e-mail's, and a text's that is not known yet.
+    Nothing {},
 }
 
 /// A page of a list, the newest first.
@@ -216,16 +218,16 @@ fn shown(
     let is_cost_data_ready =
         stored.channel == Channel::Email || stored.status != Status::Created || stored.billable_units != 0;
     let (cost, cost_details) = match stored.channel {
-        Channel::Email => (0.0, CostDetails::Email {}),
+        Channel::Email => (0.0, CostDetails::Nothing {}),
         Channel::Sms => {
-            let (units, multiplier) = (stored.billable_units, stored.rate_multiplier);
+            let (units, multiplier) = (stored.billable_units, f64::from(stored.rate_multiplier));
             let sms_rate = rate_at(rates, stored.created_at);
             let details = CostDetails::Sms {
                 billable_sms_fragments: units,
                 international_rate_multiplier: multiplier,
                 sms_rate,
             };
-            (f64::from(units) * f64::from(multiplier) * sms_rate, details)
+            (f64::from(units) * multiplier * sms_rate, details)
         }
     };
     let (id, version) = (stored.template_id, stored.template_version);
@@ -255,7 +257,7 @@ fn shown(
         one_click_unsubscribe_url: stored.unsubscribe_url,
         is_cost_data_ready,
         cost_in_pounds: is_cost_data_ready.then_some(cost),
-        cost_details,
+        cost_details: if is_cost_data_ready { cost_details } else { CostDetails::Nothing {} },
     }
 }
 

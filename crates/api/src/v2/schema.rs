@@ -91,14 +91,15 @@ impl EmailRequest {
     }
 }
 
-/// The personalisation of a preview. What else is in there is tolerated.
-pub(crate) fn preview(body: Value) -> Result<Map<String, Value>, Problem> {
+/// What a preview is of (the id comes with the URL), and its personalisation. What else is in the body is tolerated.
+pub(crate) fn preview(id: &str, body: Value) -> Result<(Uuid, Map<String, Value>), Problem> {
     let mut form = Form::new(body)?;
+    form.rest.insert("id".to_owned(), id.into());
+    let id = form.required("id", uuid);
     let personalisation = form.optional("personalisation", object);
-    if form.errors.is_empty() {
-        Ok(personalisation.unwrap_or_default())
-    } else {
-        Err(Problem::Validation(form.errors))
+    match (id, form.errors_of_known()) {
+        (Some(id), errors) if errors.is_empty() => Ok((id, personalisation.unwrap_or_default())),
+        (_, errors) => Err(Problem::Validation(errors)),
     }
 }
 
@@ -163,6 +164,13 @@ impl Form {
         let additional = additional(self.rest.keys());
         let mut errors = self.errors_of_known();
         errors.extend(additional);
+        without_repetitions(errors)
+    }
+
+    /// Of a schema that forbids other properties before it tells of its own.
+    pub(super) fn errors_of_unknown_first(self) -> Vec<String> {
+        let mut errors: Vec<String> = additional(self.rest.keys()).into_iter().collect();
+        errors.extend(self.errors_of_known());
         without_repetitions(errors)
     }
 

@@ -236,7 +236,8 @@ async fn judge_email(app: &App, caller: &Caller, root: &str, body: &[u8]) -> Jud
     let values = Arc::new(Personalisation::new(values));
     let (template, filled, reply_to) = check_email(app, caller, &asked, &values).await?;
     let contact_link = caller.service.service.contact_link.as_deref();
-    let documents = files.sealed(app, contact_link, &asked.email_address, now)?;
+    let subject = template.subject.as_ref();
+    let documents = files.sealed(app, contact_link, subject, &asked.email_address, now)?;
     if filled.is_too_long() {
         return Err(too_many_bytes(&filled).into());
     }

@@ -129,7 +129,7 @@ pub(crate) async fn one(request: HttpRequest, app: Data<App>) -> Result<HttpResp
     let id = id(&request)?;
     let which = match request.match_info().get("version") {
         None => Which::Current(id),
-        // The route lets digits pass; a number too great for us is no version.
+        // The route lets integers pass; one that is too great for us is no version.
         Some(digits) => match digits.parse().map_err(|_| Problem::NoResult)? {
             0 => Which::Current(id),
             version => Which::Version(id, version),
@@ -185,12 +185,13 @@ pub(crate) async fn preview(
     app: Data<App>,
 ) -> Result<HttpResponse, V2Error> {
     let caller = auth::service(&app, &request).await?;
-    let id = id(&request)?;
     let owner = Owner::Service(caller.service_id());
     let body = body::read_large(&app, owner, body::length(&request), payload).await?;
     let asked = if body.is_empty() { json!({}) } else { body::json_of(&app, body).await? };
-    let values = Personalisation::new(schema::preview(asked)?);
-    let template = app.lookup.template(caller.service_id(), id).await?.ok_or(Problem::NoResult)?;
+    let (id, values) = schema::preview(request.match_info().get("id").unwrap_or_default(), asked)?;
+    let values = Personalisation::new(values);
+    let template =
+        app.lookup.template(caller.service_id(), TemplateId(id)).await?.ok_or(Problem::NoResult)?;
     accept::nothing_missing(&template, &values)?;
     let previewed = previewed(&app, template, values).await?;
     let size = previewed.body.len() + previewed.html.as_ref().map_or(0, String::len);

@@ -41,6 +41,21 @@ async fn a_no_header_or_an_empty_one() {
 }
 
 #[tokio::test]
+async fn c_two_headers_of_which_neither_counts() {
+    let stage = Stage::new();
+    let (good, bad) = (stage.token(KeyType::Normal), token(&stage.service_id().to_string(), "wrong"));
+    for pair in [[&good, &good], [&good, &bad], [&bad, &good]] {
+        let headers = pair.map(|token| ("authorization", format!("Bearer {token}")));
+        let answer = stage.http().send(hyper::Method::GET, "/v2/notifications", &headers, "").await;
+        assert_eq!(answer.parts(), auth_error(403, TEXT_C));
+    }
+    let admin = token("notify-admin", ADMIN_SECRET);
+    let headers = [("authorization", format!("Bearer {admin}")), ("authorization", format!("Bearer {good}"))];
+    let answer = stage.http().send(hyper::Method::GET, "/service", &headers, "").await;
+    assert_eq!(answer.parts(), (403, json!({"result": "error", "message": {"token": [TEXT_C]}})));
+}
+
+#[tokio::test]
 async fn b_not_a_bearer_scheme() {
     let stage = Stage::new();
     let expected = auth_error(401, "Unauthorized: authentication bearer scheme must be used");
@@ -158,6 +173,16 @@ async fn m_wrong_signature() {
     let expected = auth_error(403, "Invalid token: API key not found");
     let wrong = token(&stage.service_id().to_string(), &Uuid::new_v4().to_string());
     assert_eq!(with_token(&stage, &wrong).await, expected);
+}
+
+#[tokio::test]
+async fn m_exp_or_nbf_that_is_no_number() {
+    let stage = Stage::new();
+    let expected = auth_error(403, "Invalid token: API key not found");
+    for name in ["exp", "nbf"] {
+        let claims = json!({"iss": stage.service_id(), "iat": now().timestamp(), name: "soon"});
+        assert_eq!(with_claims(&stage, claims).await, expected, "{name}");
+    }
 }
 
 #[tokio::test]

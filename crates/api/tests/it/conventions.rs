@@ -35,7 +35,10 @@ async fn wrong_method_needs_no_token() {
     let expected =
         (405, json!({"result": "error", "message": "The method is not allowed for the requested URL."}));
     for (method, path, right) in [
-        (Method::DELETE, "/v2/notifications/sms", "GET, HEAD, POST"),
+        (Method::DELETE, "/v2/notifications/sms", "POST"),
+        (Method::GET, "/v2/notifications/sms", "POST"),
+        (Method::GET, "/v2/notifications/email", "POST"),
+        (Method::GET, "/v2/notifications/letter", "POST"),
         (Method::POST, "/v2/notifications", "GET, HEAD"),
         (Method::PUT, "/_status", "GET, HEAD, POST"),
         (Method::GET, "/notifications/sms/mmg", "POST"),
@@ -170,6 +173,51 @@ async fn a_body_over_the_limit_is_413() {
     assert_eq!(answer.parts(), expected);
     let answer = stage.http().post("/v2/notifications/sms", Some(&token), " ".repeat(10_000)).await;
     assert_eq!(answer.status, 400, "not too large");
+}
+
+#[tokio::test]
+async fn a_body_that_came_compressed_is_415() {
+    let stage = Stage::new();
+    let send = async |path: &str, token: &str, codings: &[&str], more: &str, body: String| {
+        let mut stream = TcpStream::connect(stage.http().address).await.unwrap();
+        let codings: String =
+            codings.iter().map(|coding| format!("Content-Encoding: {coding}\r\n")).collect();
+        let head = format!(
+            "POST {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\nAuthorization: Bearer {token}\r\n{codings}{more}\r\n\r\n"
+        );
+        stream.write_all(format!("{head}{body}").as_bytes()).await.unwrap();
+        let mut answer = String::new();
+        let read = tokio::time::timeout(LIMIT, stream.read_to_string(&mut answer)).await;
+        assert!(read.is_ok(), "the connection is closed");
+        answer
+    };
+    let (sms, token) = (stage.sms(&json!({})).to_string(), stage.token(domain::status::KeyType::Normal));
+    let (path, length) = ("/v2/notifications/sms", format!("Content-Length: {}", sms.len()));
+    let chunked = format!("{:x}\r\n{sms}\r\n0\r\n\r\n", sms.len());
+    let refused = r#"{"status_code":415,"errors":[{"error":"UnsupportedMediaType","message":"Content-Encoding must be identity"}]}"#;
+    for codings in [&["gzip"][..], &["identity, gzip"], &["identity", "br"], &["x"]] {
+        for (more, body) in [(length.as_str(), &sms), ("Transfer-Encoding: chunked", &chunked)] {
+            let answer = send(path, &token, codings, more, body.clone()).await;
+            assert!(answer.starts_with("HTTP/1.1 415"), "{codings:?}: {answer}");
+            assert!(answer.ends_with(refused), "{codings:?}: {answer}");
+            assert!(answer.to_lowercase().contains("accept-encoding: identity"), "{codings:?}: {answer}");
+        }
+    }
+    for codings in [&["identity"][..], &["Identity", ""]] {
+        let answer = send(path, &token, codings, &length, sms.clone()).await;
+        assert!(answer.starts_with("HTTP/1.1 201"), "{codings:?}: {answer}");
+    }
+    let admin = crate::stage::token("notify-admin", crate::stage::ADMIN_SECRET);
+    let answer = send("/service", &admin, &["gzip"], "Content-Length: 2", "{}".into()).await;
+    assert!(
+        answer.ends_with(r#"{"result":"error","message":"Content-Encoding must be identity"}"#),
+        "{answer}"
+    );
+    let answer = send("/notifications/sms/mmg", "x", &["gzip"], "Content-Length: 2", "{}".into()).await;
+    assert!(answer.starts_with("HTTP/1.1 415"), "{answer}");
+    // Who calls comes first, and what is not there cannot be compressed.
+    assert!(send(path, "x", &["gzip"], &length, sms.clone()).await.starts_with("HTTP/1.1 403"));
+    assert!(send("/nowhere", &token, &["gzip"], &length, sms).await.starts_with("HTTP/1.1 404"));
 }
 
 /// Sends the head of a request and the first byte of its body, and answers what comes until the connection closes.

@@ -175,14 +175,14 @@ async fn everything_that_is_wrong_with_the_first_wrong_file_is_told_in_order() {
     assert_eq!(
         messages,
         [
+            "Additional properties are not allowed (a, b were unexpected)",
             "file 1 is not of type string",
-            "filename `filename` must end with a file extension. For example, filename.csv",
+            "is_csv Unsupported value for is_csv: 2. Use a boolean true or false value.",
             "confirm_email_before_download Unsupported value for confirm_email_before_download: 3. Use a boolean true or \
              false value.",
             "retention_period Unsupported value for retention_period: x. Supported periods are from 1 to 78 weeks.",
-            "is_csv Unsupported value for is_csv: 2. Use a boolean true or false value.",
+            "filename `filename` must end with a file extension. For example, filename.csv",
             "Do not set a value for `is_csv` if `filename` is set.",
-            "Additional properties are not allowed (a, b were unexpected)",
         ]
     );
     assert_eq!(documents(&stage), 0);
@@ -219,9 +219,44 @@ async fn the_schema_comes_before_the_contact_link_and_that_before_the_content() 
 }
 
 #[tokio::test]
+async fn a_type_is_known_whatever_the_case_of_its_name() {
+    let stage = stage(|_| {});
+    for name in ["permit.PDF", ".PDF", "Report.CSV", "a.exe.Docx", "photo.JpEg"] {
+        let answer = stage.send("email", &email(&stage, &file(&json!({"filename": name})))).await;
+        let url = link(&answer);
+        let page = url.split_once("/d/").map(|(_, rest)| format!("/d/{rest}")).unwrap();
+        let page = stage.http().get(&page, None).await;
+        assert_eq!(page.status, 200, "{name}: {page:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_file_in_a_subject_is_refused() {
+    let stage = stage(|_| {});
+    for subject in ["Your permit ((file))", "((FI_LE??Here it is))"] {
+        let template =
+            Template { subject: Some(subject.into()), content: "Hello".into(), ..stage.sample.email.clone() };
+        let id = domain::id::TemplateId::new(now());
+        db::template::put(&mut stage.connect(), &Template { id, ..template }, "rosa@example.gov.uk", now())
+            .unwrap();
+        let body =
+            |value: Value| stage.email(&json!({"template_id": id, "personalisation": {"file": value}}));
+        let answer = stage.send("email", &body(file(&json!({})))).await;
+        assert_eq!(answer.parts(), bad_request("Cannot send a file in the subject of an email"), "{subject}");
+        let answer = stage.send("email", &body(json!({"file": 1}))).await;
+        assert_eq!(answer.parts(), invalid("file 1 is not of type string"), "the schema comes first");
+        let mut simulated = body(file(&json!({})));
+        simulated["email_address"] = json!("simulate-delivered@notifications.service.gov.uk");
+        assert_eq!(stage.send("email", &simulated).await.status, 400, "{subject}");
+        assert_eq!(stage.send("email", &body(json!("words"))).await.status, 201, "{subject}");
+    }
+    assert_eq!(documents(&stage), 0);
+}
+
+#[tokio::test]
 async fn a_type_that_is_not_supported_by_its_name() {
     let stage = stage(|_| {});
-    for (name, shown) in [("virus.exe", ".exe"), ("a.b.tar", ".tar"), ("a.", ".")] {
+    for (name, shown) in [("virus.exe", ".exe"), ("VIRUS.EXE", ".EXE"), ("a.b.tar", ".tar"), ("a.", ".")] {
         assert_eq!(
             answered(&stage, file(&json!({"filename": name}))).await,
             bad_request(&format!("Unsupported file type '{shown}'. {TYPES}"))
@@ -325,6 +360,7 @@ async fn no_file_of_a_refused_request_stays() {
         },
         |_| {},
     );
+    limited.sql("UPDATE template_versions SET subject = 'Permit'");
     let body = limited.email(&json!({"personalisation": {"name": file(&json!({}))}}));
     assert_eq!(limited.send("email", &body).await.status, 201);
     assert_eq!(limited.send("email", &body).await.status, 429);

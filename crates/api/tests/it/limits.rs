@@ -247,6 +247,20 @@ async fn a_key_that_is_no_key_is_told() {
 }
 
 #[tokio::test]
+async fn two_keys_in_one_request_are_refused() {
+    let stage = Stage::new();
+    let token = format!("Bearer {}", stage.token(KeyType::Normal));
+    let body = stage.sms(&json!({})).to_string();
+    for keys in [["k", "k"], ["k", "other"], ["", "k"]] {
+        let mut headers = vec![("authorization", token.clone())];
+        headers.extend(keys.map(|key| ("idempotency-key", key.to_owned())));
+        let answer = stage.http().send(Method::POST, "/v2/notifications/sms", &headers, body.clone()).await;
+        assert_eq!(answer.parts(), bad_request("Idempotency-Key must be given once"), "{keys:?}");
+    }
+    assert_eq!(accepted(&stage), 0);
+}
+
+#[tokio::test]
 async fn what_is_remembered_is_sealed() {
     let stage = Stage::new();
     let body = stage.sms(&json!({}));

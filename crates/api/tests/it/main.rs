@@ -6,6 +6,7 @@ mod broker;
 mod closing;
 mod conventions;
 mod delivering;
+mod differences;
 mod documents;
 mod drain;
 mod files;

@@ -55,7 +55,7 @@ async fn every_version_can_be_read() {
         assert_eq!(body["updated_at"].is_null(), version == 1);
         assert_eq!(body["subject"], json!(null));
     }
-    for path in ["/version/3", "/version/99999999999"] {
+    for path in ["/version/3", "/version/-1", "/version/99999999999", "/version/-99999999999"] {
         let answer = stage.get(&format!("/v2/template/{id}{path}")).await;
         assert_eq!(answer.parts(), error(404, "NoResultFound", "No result found"));
     }
@@ -137,6 +137,33 @@ async fn a_preview_is_what_would_be_sent() {
         preview(sms, r#"{"personalisation": "x"}"#).await.parts(),
         error(400, "ValidationError", "personalisation x is not of type object")
     );
+}
+
+#[tokio::test]
+async fn a_preview_tells_what_is_wrong_with_id_and_body_together() {
+    let stage = Stage::new();
+    let token = stage.token(domain::status::KeyType::Normal);
+    let preview = async |id: &str, body: &str| {
+        stage.http().post(&format!("/v2/template/{id}/preview"), Some(&token), body.to_owned()).await.parts()
+    };
+    let (no_id, no_object) = ("id is not a valid UUID", "personalisation None is not of type object");
+    let both = json!({"status_code": 400, "errors": [
+        {"error": "ValidationError", "message": no_id},
+        {"error": "ValidationError", "message": no_object},
+    ]});
+    assert_eq!(preview("x", r#"{"personalisation": null}"#).await, (400, both));
+    for body in ["", "{}", r#"{"personalisation": {"name": "Rosa"}}"#] {
+        assert_eq!(preview("x", body).await, error(400, "ValidationError", no_id), "{body}");
+    }
+    // The id is the URL's, whatever the body says.
+    let id = stage.sample.sms.id.to_string();
+    let body = r#"{"id": "x", "personalisation": {"name": "Rosa"}}"#;
+    assert_eq!(preview(&id, body).await.0, 200);
+    assert_eq!(
+        preview("x", &body.replace("\"x\"", &format!("\"{id}\""))).await,
+        error(400, "ValidationError", no_id)
+    );
+    assert_eq!(preview("x", "{").await, bad_request("Invalid JSON supplied in POST data"));
 }
 
 #[tokio::test]

@@ -62,8 +62,8 @@ impl ListQuery {
         let older_than = first("older_than").map(|id| parse_lenient(&id).map(NotificationId));
         let include_jobs: Vec<String> = first("include_jobs").into_iter().collect();
 
-        let mut errors = none_of(&TEMPLATE_TYPES, "template_type", &template_types);
-        errors.extend(none_of(&STATUSES, "status", &statuses));
+        let mut errors = none_of(&STATUSES, "status", &statuses);
+        errors.extend(none_of(&TEMPLATE_TYPES, "template_type", &template_types));
         if older_than == Some(None) {
             errors.push(format!("older_than {NOT_A_UUID}"));
         }
@@ -217,12 +217,12 @@ mod tests {
     }
 
     #[test]
-    fn all_violations_in_the_order_of_the_table() {
+    fn all_violations_in_the_order_of_the_schema() {
         let starts: Vec<String> = errors("x=1&include_jobs=0&older_than=1&status=1&template_type=1")
             .iter()
             .map(|m| m.split(' ').next().unwrap().to_owned())
             .collect();
-        assert_eq!(starts, ["template_type", "status", "older_than", "include_jobs", "Additional"]);
+        assert_eq!(starts, ["status", "template_type", "older_than", "include_jobs", "Additional"]);
     }
 
     #[test]
