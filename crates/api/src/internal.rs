@@ -20,6 +20,7 @@ pub(crate) mod users;
 
 use actix_web::{
     HttpRequest, HttpResponse,
+    http::header::{HeaderMap, HeaderValue},
     web::{self, Data, Payload, ServiceConfig},
 };
 use domain::id::{ServiceId, parse_lenient};
@@ -32,6 +33,7 @@ use crate::{
     App, auth, body,
     budget::Owner,
     error::{InternalError, Problem},
+    header::{self, Repeated},
 };
 
 /// What is managed, and then what nobody but internal clients learns is not there.
@@ -49,7 +51,7 @@ pub(crate) fn table(config: &mut ServiceConfig) {
     log::table(config);
     one_off::table(config);
     users::table(config);
-    config.route("/service/{tail:.*}", web::to(unknown));
+    config.route("/service/{tail:.*}", web::to(unknown)).route("/user/{tail:.*}", web::to(unknown));
 }
 
 async fn unknown(request: HttpRequest, app: Data<App>) -> Result<HttpResponse, InternalError> {
@@ -66,8 +68,18 @@ pub(crate) struct Acting {
 /// Turns away whoever is not an internal client.
 pub(crate) fn client(app: &App, request: &HttpRequest) -> Result<Acting, Problem> {
     auth::internal(app, request)?;
-    let user = request.headers().get("X-Notify-User-Id").and_then(|user| user.to_str().ok());
-    Ok(Acting { user: user.and_then(parse_lenient) })
+    Ok(Acting { user: user(request.headers())? })
+}
+
+/// What cannot be recorded is refused: a history would say that nobody did it.
+fn user(headers: &HeaderMap) -> Result<Option<Uuid>, Problem> {
+    const HEADER: &str = "X-Notify-User-Id";
+    let given = header::only(headers, HEADER);
+    let given = given.map_err(|Repeated| Problem::bad_request(format!("{HEADER} must be given once")))?;
+    let id = |user: &HeaderValue| user.to_str().ok().and_then(parse_lenient);
+    let id = given
+        .map(|user| id(user).ok_or_else(|| Problem::bad_request(format!("{HEADER} is not a valid UUID"))));
+    id.transpose()
 }
 
 /// An id in the path. What is none is no URL of ours.

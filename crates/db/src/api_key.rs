@@ -192,7 +192,7 @@ pub fn create(
             .returning(COLUMNS)
             .get_result(conn)
             .optional()?;
-        record(conn, row, new.created_by, now)
+        record(conn, row.map(KeyRow::from), new.created_by, now)
     })
 }
 
@@ -206,6 +206,20 @@ pub fn revoke(
     by: Option<Uuid>,
     now: DateTime<Utc>,
 ) -> QueryResult<bool> {
+    revoke_as(conn, id, None, by, now)
+}
+
+/// The same, and by whom the request says it is done, whoever the client acts for.
+///
+/// # Errors
+/// When a query fails; then nothing is written.
+pub fn revoke_as(
+    conn: &mut PgConnection,
+    id: ApiKeyId,
+    created_by: Option<Uuid>,
+    by: Option<Uuid>,
+    now: DateTime<Utc>,
+) -> QueryResult<bool> {
     let live = api_keys::table.filter(api_keys::id.eq(id.0)).filter(api_keys::revoked_at.is_null());
     conn.transaction(|conn| {
         let row: Option<Row> = diesel::update(live)
@@ -213,18 +227,20 @@ pub fn revoke(
             .returning(COLUMNS)
             .get_result(conn)
             .optional()?;
-        record(conn, row, by, now)
+        let row =
+            row.map(KeyRow::from).map(|key| KeyRow { created_by: created_by.or(key.created_by), ..key });
+        record(conn, row, created_by.or(by), now)
     })
 }
 
-/// Whoever changed the row holds it.
+/// Whoever changed the row holds it. Its `created_by` is who made this version.
 fn record(
     conn: &mut PgConnection,
-    changed: Option<Row>,
+    changed: Option<KeyRow>,
     changed_by: Option<Uuid>,
     changed_at: DateTime<Utc>,
 ) -> QueryResult<bool> {
-    let Some(key) = changed.map(KeyRow::from) else { return Ok(false) };
+    let Some(key) = changed else { return Ok(false) };
     let time = |time: DateTime<Utc>| time.format("%Y-%m-%dT%H:%M:%S%.6fZ").to_string();
     let state = json!({
         "id": key.id,

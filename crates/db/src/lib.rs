@@ -50,6 +50,7 @@ pub mod migrations;
 pub mod notification;
 pub mod partition;
 mod pg_enum;
+pub mod platform;
 mod pool;
 pub mod provider_details;
 pub mod receipt;

@@ -50,6 +50,10 @@ diesel::table! {
         mobile_number -> Nullable<Text>,
         created_at -> Timestamptz,
         platform_admin -> Bool,
+        auth_type -> Nullable<Text>,
+        state -> Text,
+        take_part_in_research -> Bool,
+        receives_new_features_email -> Bool,
     }
 }
 
@@ -330,6 +334,7 @@ diesel::table! {
 }
 
 diesel::joinable!(template_versions -> templates (template_id));
+diesel::joinable!(service_users -> services (service_id));
 diesel::joinable!(service_users -> users (user_id));
 diesel::joinable!(service_details -> services (service_id));
 diesel::joinable!(templates -> services (service_id));

@@ -20,6 +20,7 @@ use uuid::Uuid;
 pub use self::change::{NewService, Refused, archive, create, update};
 use crate::{
     pg_enum::PgPermission,
+    platform,
     schema::{callbacks, service_details, service_permissions, service_users, services},
     service::{self, Permission},
 };
@@ -93,6 +94,8 @@ pub struct Facts {
     pub volume_sms: Option<i32>,
     pub volume_email: Option<i32>,
     pub volume_letter: Option<i32>,
+    /// Who made its newest version. None: an operator's tool, which is told as the platform.
+    #[serde(serialize_with = "somebody")]
     pub created_by: Option<Uuid>,
     #[serde(skip)]
     pub updated_at: Option<DateTime<Utc>>,
@@ -132,6 +135,10 @@ impl Default for Facts {
 
 fn names<S: Serializer>(permissions: &[Permission], serializer: S) -> Result<S::Ok, S::Error> {
     serializer.collect_seq(permissions.iter().map(|permission| permission.as_str()))
+}
+
+fn somebody<S: Serializer>(user: &Option<Uuid>, serializer: S) -> Result<S::Ok, S::Error> {
+    user.unwrap_or(platform::USER).serialize(serializer)
 }
 
 /// The one time that the wire contract writes so.

@@ -1,7 +1,6 @@
 //! Templates and their versions. A version never changes.
 
 mod edit;
-mod hidden;
 pub mod rules;
 
 use chrono::{DateTime, Utc};
@@ -12,12 +11,10 @@ use domain::{
 };
 use uuid::Uuid;
 
-pub use self::{
-    edit::{Author, Change, author, create, put, redact, set_reply_to, update},
-    hidden::reply_to_test,
-};
+pub use self::edit::{Author, Change, author, create, put, redact, set_reply_to, update};
 use crate::{
     pg_enum::PgChannel,
+    platform,
     schema::{template_versions, templates},
 };
 
@@ -67,6 +64,14 @@ pub struct Detailed {
     pub redact_personalisation: bool,
     /// Who its texts come from, or where answers to its e-mails go; None: the service's default.
     pub reply_to: Option<Uuid>,
+}
+
+impl Detailed {
+    /// The user who made this version; the platform's, if no person did.
+    #[must_use]
+    pub fn made_by(&self) -> Uuid {
+        self.created_by_id.unwrap_or(platform::USER)
+    }
 }
 
 /// What is asked of a service's templates. Hidden ones are never answered.

@@ -1,5 +1,8 @@
 //! People who work with services.
 
+mod standing;
+mod told;
+
 use std::collections::{BTreeMap, HashMap};
 
 use chrono::{DateTime, Utc};
@@ -7,11 +10,16 @@ use diesel::{
     Connection, ExpressionMethods, OptionalExtension, PgConnection, QueryDsl, QueryResult, RunQueryDsl,
     delete, dsl, insert_into, select,
 };
-use domain::{email_address::EmailAddress, id::ServiceId, phone::PhoneNumber};
+use domain::{
+    email_address::EmailAddress,
+    id::ServiceId,
+    phone::{PhoneNumber, SmsPermissions},
+};
 use uuid::Uuid;
 
+pub use self::standing::{AuthType, Standing, State};
 use crate::{
-    schema::{service_users, users},
+    schema::{service_users, services, users},
     service,
 };
 
@@ -26,6 +34,9 @@ pub const PERMISSIONS: &[&str] = &[
     "manage_api_keys",
     "view_activity",
 ];
+
+/// In characters.
+const ADDRESS_LIMIT: usize = 255;
 
 #[derive(Clone, Debug)]
 pub struct User {
@@ -47,13 +58,19 @@ impl User {
     ) -> Result<Self, Vec<(&'static str, String)>> {
         let mut wrong = Vec::new();
         if name.trim().is_empty() {
-            wrong.push(("name", "Must not be blank".to_owned()));
+            wrong.push(("name", "Invalid name".to_owned()));
+        }
+        if email_address.chars().count() > ADDRESS_LIMIT {
+            wrong.push(("email_address", format!("Longer than maximum length {ADDRESS_LIMIT}.")));
         }
         let email_address = EmailAddress::parse(email_address)
             .map_err(|fault| wrong.push(("email_address", fault.to_string())))
             .map(|address| address.as_given().to_owned());
-        if let Some(Err(fault)) = mobile_number.as_deref().map(PhoneNumber::parse) {
-            wrong.push(("mobile_number", format!("Invalid phone number: {}", fault.message())));
+        // A code could not be sent to a landline.
+        let texts = SmsPermissions { international: true, uk_landline: false };
+        let reached = |number: &str| PhoneNumber::parse(number).and_then(|number| number.permitted(texts));
+        if let Some(Err(fault)) = mobile_number.as_deref().map(reached) {
+            wrong.push(("mobile_number", format!("Invalid phone number: {}", fault.api_message())));
         }
         match email_address {
             Ok(email_address) if wrong.is_empty() => {
@@ -68,11 +85,10 @@ impl User {
 #[derive(Clone, Debug)]
 pub struct Person {
     pub user: User,
-    /// Runs the platform.
-    pub platform_admin: bool,
+    pub standing: Standing,
     pub created_at: DateTime<Utc>,
-    /// What they may do, by service.
-    pub permissions: BTreeMap<Uuid, Vec<String>>,
+    /// What they may do, by service; active ones only.
+    pub services: BTreeMap<Uuid, Vec<String>>,
 }
 
 /// Creates a person, or brings an existing one to the same state.
@@ -101,7 +117,7 @@ pub fn put(conn: &mut PgConnection, user: &User, now: DateTime<Utc>) -> QueryRes
 pub fn create(
     conn: &mut PgConnection,
     user: &User,
-    platform_admin: bool,
+    standing: Standing,
     now: DateTime<Utc>,
 ) -> QueryResult<bool> {
     let row = (
@@ -109,7 +125,11 @@ pub fn create(
         users::name.eq(&user.name),
         users::email_address.eq(&user.email_address),
         users::mobile_number.eq(&user.mobile_number),
-        users::platform_admin.eq(platform_admin),
+        users::platform_admin.eq(standing.platform_admin),
+        users::auth_type.eq(standing.auth_type.map(AuthType::as_str)),
+        users::state.eq(standing.state.as_str()),
+        users::take_part_in_research.eq(standing.take_part_in_research),
+        users::receives_new_features_email.eq(standing.receives_new_features_email),
         users::created_at.eq(now),
     );
     Ok(insert_into(users::table).values(row).on_conflict_do_nothing().execute(conn)? == 1)
@@ -142,22 +162,36 @@ pub fn members(conn: &mut PgConnection, service: ServiceId) -> QueryResult<Vec<P
 }
 
 fn people(conn: &mut PgConnection, ids: &[Uuid]) -> QueryResult<Vec<Person>> {
-    type Row = (Uuid, String, String, Option<String>, DateTime<Utc>, bool);
+    type Row =
+        (Uuid, String, String, Option<String>, DateTime<Utc>, bool, Option<String>, String, bool, bool);
     let rows: Vec<Row> =
         users::table.filter(users::id.eq_any(ids)).order((users::name, users::id)).load(conn)?;
     let memberships: Vec<(Uuid, Uuid, Vec<String>)> = service_users::table
+        .inner_join(services::table)
         .filter(service_users::user_id.eq_any(ids))
+        .filter(services::active)
         .select((service_users::user_id, service_users::service_id, service_users::permissions))
         .load(conn)?;
     let mut by_user: HashMap<Uuid, BTreeMap<Uuid, Vec<String>>> = HashMap::new();
     for (user, service, permissions) in memberships {
         by_user.entry(user).or_default().insert(service, permissions);
     }
-    let person = |(id, name, email_address, mobile_number, created_at, platform_admin): Row| Person {
-        permissions: by_user.remove(&id).unwrap_or_default(),
-        user: User { id, name, email_address, mobile_number },
-        platform_admin,
-        created_at,
+    let person = |row: Row| {
+        let (id, name, email_address, mobile_number, created_at, platform_admin, auth_type, state, ..) = row;
+        let (.., take_part_in_research, receives_new_features_email) = row;
+        Person {
+            services: by_user.remove(&id).unwrap_or_default(),
+            user: User { id, name, email_address, mobile_number },
+            standing: Standing {
+                platform_admin,
+                // The table knows no other words.
+                auth_type: auth_type.and_then(|word| word.parse().ok()),
+                state: state.parse().unwrap_or(State::Inactive),
+                take_part_in_research,
+                receives_new_features_email,
+            },
+            created_at,
+        }
     };
     Ok(rows.into_iter().map(person).collect())
 }

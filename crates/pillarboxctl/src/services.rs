@@ -165,7 +165,7 @@ async fn list(db: &Db, List { all, json }: List) -> Result<(), Error> {
 struct Shown {
     #[serde(flatten)]
     details: Details,
-    users: Vec<users::Told>,
+    users: Vec<Person>,
 }
 
 async fn show(db: &Db, Show { id, json }: Show) -> Result<(), Error> {
@@ -175,7 +175,7 @@ async fn show(db: &Db, Show { id, json }: Show) -> Result<(), Error> {
     });
     let (details, members) = found.await?.ok_or_else(|| Error::No(unknown(id)))?;
     if json {
-        return say_json(&Shown { details, users: members.into_iter().map(Into::into).collect() });
+        return say_json(&Shown { details, users: members });
     }
     say(&text(&details, &members))
 }

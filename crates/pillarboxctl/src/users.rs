@@ -1,17 +1,14 @@
 //! `user`: people who work with services.
 
-use std::collections::BTreeMap;
-
 use clap::{Args, Subcommand};
-use db::user::{self, Person, User};
+use db::user::{self, Standing, User};
 use domain::clock::Clock;
-use serde::Serialize;
 use uuid::Uuid;
 
 use crate::{
     database,
     error::Error,
-    output::{say, say_json, timestamp},
+    output::{say, say_json},
 };
 
 /// People who work with services
@@ -57,42 +54,17 @@ async fn create(arguments: Create) -> Result<(), Error> {
     let db = database::open(&database::settings()?.database).await?;
     let (now, id) = (Clock::System.now(), user.id);
     let created = db.run("user.create", move |conn| {
-        if user::create(conn, &user, platform_admin, now)? { user::find(conn, id) } else { Ok(None) }
+        if user::create(conn, &user, Standing::of_operators(platform_admin), now)? {
+            user::find(conn, id)
+        } else {
+            Ok(None)
+        }
     });
     let taken = || Error::No("somebody has this e-mail address already".into());
     let person = created.await?.ok_or_else(taken)?;
     if json {
-        return say_json(&Told::from(person));
+        return say_json(&person);
     }
     eprintln!("created {}; their id:", person.user.name);
     say(&id.to_string())
-}
-
-/// A person in JSON, as the internal API tells them.
-#[derive(Serialize)]
-pub(crate) struct Told {
-    id: Uuid,
-    name: String,
-    email_address: String,
-    mobile_number: Option<String>,
-    platform_admin: bool,
-    created_at: String,
-    services: Vec<Uuid>,
-    permissions: BTreeMap<Uuid, Vec<String>>,
-}
-
-impl From<Person> for Told {
-    fn from(person: Person) -> Self {
-        let User { id, name, email_address, mobile_number } = person.user;
-        Self {
-            id,
-            name,
-            email_address,
-            mobile_number,
-            platform_admin: person.platform_admin,
-            created_at: timestamp(person.created_at),
-            services: person.permissions.keys().copied().collect(),
-            permissions: person.permissions,
-        }
-    }
 }

@@ -7,7 +7,7 @@ use actix_web::{
 };
 use db::{
     api_key::{self, KeyRow, NewKey},
-    user,
+    platform, user,
 };
 use domain::{
     id::{ApiKeyId, ServiceId},
@@ -58,7 +58,7 @@ struct Shown {
     created_at: String,
     #[schema(format = DateTime)]
     updated_at: Option<String>,
-    created_by: Option<Uuid>,
+    created_by: Uuid,
 }
 
 impl From<KeyRow> for Shown {
@@ -70,7 +70,7 @@ impl From<KeyRow> for Shown {
             expiry_date: key.revoked_at.map(timestamp),
             created_at: timestamp(key.created_at),
             updated_at: key.updated_at.map(timestamp),
-            created_by: key.created_by,
+            created_by: key.created_by.unwrap_or(platform::USER),
         }
     }
 }
@@ -211,17 +211,22 @@ pub(crate) async fn revoke(
 ) -> Result<HttpResponse, InternalError> {
     let acting = client(&app, &request)?;
     let (service, id) = (service_id(&request)?, ApiKeyId(id(&request, "key")?));
-    let by = revoked_by(&app, payload).await?.or(acting.user);
+    let by = revoked_by(&app, payload).await?;
     let now = app.clock.now();
-    let found = app.db.run("api_key.revoke", move |conn| {
-        let found = api_key::list(conn, service)?.iter().any(|key| key.id == id);
-        if found {
-            // One that was revoked before stays as it is.
-            api_key::revoke(conn, id, by, now)?;
+    let revoked = app.db.run("api_key.revoke", move |conn| {
+        if !api_key::list(conn, service)?.iter().any(|key| key.id == id) {
+            return Ok(Err(Problem::NoResult));
         }
-        Ok(found)
+        if let Some(by) = by
+            && !user::exists(conn, by)?
+        {
+            return Ok(Err(Problem::field("created_by", "User not found")));
+        }
+        // One that was revoked before stays as it is.
+        api_key::revoke_as(conn, id, by, acting.user, now).map(|_| Ok(()))
     });
-    if found.await? { Ok(HttpResponse::Accepted().json(())) } else { Err(Problem::NoResult.into()) }
+    revoked.await??;
+    Ok(HttpResponse::Accepted().json(()))
 }
 
 /// The body may be empty.

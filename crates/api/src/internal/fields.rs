@@ -5,12 +5,10 @@ use domain::id::parse_lenient;
 use serde_json::{Map, Value};
 use uuid::Uuid;
 
-use crate::{
-    error::{FieldErrors, Problem},
-    v2::schema::wrong_type,
-};
+use crate::error::{FieldErrors, Problem};
 
 pub(crate) const MISSING: &str = "Missing data for required field.";
+pub(crate) const NULL: &str = "Field may not be null.";
 
 /// A value of a field.
 pub(crate) trait Read: Sized {
@@ -71,15 +69,19 @@ impl Fields {
     pub(crate) fn of(body: Value) -> Result<Self, Problem> {
         match body {
             Value::Object(body) => Ok(Self { body, errors: FieldErrors::new() }),
-            other => Err(Problem::Validation(vec![wrong_type(&other, "object")])),
+            _ => Err(Problem::field("_schema", "Invalid input type.")),
         }
+    }
+
+    pub(crate) fn has(&self, name: &str) -> bool {
+        self.body.contains_key(name)
     }
 
     /// None: it is absent, or wrong.
     pub(crate) fn optional<T: Read>(&mut self, name: &'static str) -> Option<T> {
         let value = self.body.get(name)?;
         let read = match T::read(value) {
-            Err(_) if value.is_null() => Err("Field may not be null."),
+            Err(_) if value.is_null() => Err(NULL),
             read => read,
         };
         read.map_err(|message| self.wrong(name, message)).ok()
@@ -93,7 +95,7 @@ impl Fields {
 
     /// It must be there; what it holds is seen later.
     pub(crate) fn require(&mut self, name: &'static str) {
-        if !self.body.contains_key(name) {
+        if !self.has(name) {
             self.wrong(name, MISSING);
         }
     }
@@ -107,6 +109,13 @@ impl Fields {
 
     pub(crate) fn wrong(&mut self, name: &'static str, message: impl Into<String>) {
         self.errors.entry(name.into()).or_default().push(message.into());
+    }
+
+    /// What a second look finds in a field that was right so far.
+    pub(crate) fn wrong_too(&mut self, name: &'static str, message: &str) {
+        if !self.errors.contains_key(name) {
+            self.wrong(name, message);
+        }
     }
 
     /// Refuses every other field.
@@ -175,7 +184,7 @@ mod tests {
 
     #[test]
     fn a_body_is_an_object() {
-        let Err(Problem::Validation(messages)) = Fields::of(json!([1])) else { panic!("refused") };
-        assert_eq!(messages, ["[1] is not of type object"]);
+        let Err(Problem::Fields(errors)) = Fields::of(json!([1])) else { panic!("refused") };
+        assert_eq!(errors["_schema"], ["Invalid input type."]);
     }
 }

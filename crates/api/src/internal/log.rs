@@ -90,10 +90,10 @@ struct Shown {
 
 #[derive(Serialize, ToSchema)]
 #[schema(as = Person)]
-struct Person {
-    id: Uuid,
-    name: String,
-    email_address: String,
+pub(crate) struct Person {
+    pub(crate) id: Uuid,
+    pub(crate) name: String,
+    pub(crate) email_address: String,
 }
 
 #[derive(Serialize, ToSchema)]

@@ -9,6 +9,7 @@ use actix_web::{
 };
 use db::{
     history::{self, Kind, Version},
+    platform,
     service_details::{self, Details, NewService, Refused, Which},
 };
 use domain::id::{ServiceId, parse_lenient};
@@ -233,14 +234,19 @@ pub(crate) async fn changes(request: HttpRequest, app: Data<App>) -> Result<Http
         Ok(Some((services, history::of_service(conn, Kind::ApiKey, id)?)))
     });
     let (services, keys) = histories.await?.ok_or(Problem::NoResult)?;
-    let data = json!({ "service_history": versions(services), "api_key_history": versions(keys) });
+    let data = json!({
+        "service_history": versions(services, "created_by"),
+        "api_key_history": versions(keys, "created_by_id"),
+    });
     Ok(HttpResponse::Ok().json(Wrapped { data }))
 }
 
-/// As the thing was, and who made it so.
-fn versions(versions: Vec<Version>) -> Vec<Value> {
+/// As the thing was, and who made it so (this field of it), or else the platform; for whom the client acted besides.
+fn versions(versions: Vec<Version>, maker: &str) -> Vec<Value> {
     let told = |version: Version| {
         let mut told = version.state;
+        let made_by = told.get(maker).filter(|made_by| !made_by.is_null()).cloned();
+        told["created_by_id"] = made_by.unwrap_or_else(|| json!(platform::USER));
         told["version"] = json!(version.version);
         told["changed_by"] = json!(version.changed_by);
         told["changed_at"] = json!(timestamp(version.changed_at));

@@ -7,7 +7,10 @@ use actix_web::{
     HttpRequest, HttpResponse,
     web::{Data, Payload, ServiceConfig, post},
 };
-use db::template::{self, Change, Detailed, Template, Which, rules};
+use db::{
+    log,
+    template::{self, Change, Detailed, Template, Which, rules},
+};
 use domain::{
     email,
     id::{ReplyToId, ServiceId, SmsSenderId, TemplateId},
@@ -20,11 +23,12 @@ use serde_json::{Map, Value};
 use utoipa::ToSchema;
 use uuid::Uuid;
 
+pub(crate) use self::asked::NO_LINKS_IN_TEXTS;
 use self::{
-    asked::{Creation, Update},
+    asked::{Creation, Update, unsubscribe_link},
     shown::Shown,
 };
-use super::{Wrapped, client, id, json, service_id};
+use super::{Wrapped, client, fields, id, json, service_id};
 use crate::{
     App, accept,
     error::{InternalError, Problem},
@@ -107,7 +111,8 @@ pub(crate) async fn version(request: HttpRequest, app: Data<App>) -> Result<Http
     // The route lets digits pass; a number too great for us is no version.
     let version = request.match_info().get("version").and_then(|digits| digits.parse().ok());
     let which = Which::Version(template, version.ok_or(Problem::NoResult)?);
-    Ok(HttpResponse::Ok().json(Wrapped { data: shown(&app, service, which).await? }))
+    let data = by_people(&app, service, which).await?.pop().ok_or(Problem::NoResult)?;
+    Ok(HttpResponse::Ok().json(Wrapped { data }))
 }
 
 /// `GET /service/{service}/template/{template}/versions`
@@ -119,11 +124,10 @@ pub(crate) async fn version(request: HttpRequest, app: Data<App>) -> Result<Http
 pub(crate) async fn versions(request: HttpRequest, app: Data<App>) -> Result<HttpResponse, InternalError> {
     client(&app, &request)?;
     let which = Which::Versions(template_id(&request)?);
-    let (service, found) = find(&app, service_id(&request)?, which).await?;
-    if found.is_empty() {
+    let data = by_people(&app, service_id(&request)?, which).await?;
+    if data.is_empty() {
         return Err(Problem::NoResult.into());
     }
-    let data: Vec<Shown> = found.into_iter().map(|version| Shown::new(&app, &service, version)).collect();
     Ok(HttpResponse::Ok().json(Wrapped { data }))
 }
 
@@ -203,6 +207,7 @@ pub(crate) async fn create(
     }
     let channel = permitted(&service, asked.channel, "Creating")?;
     fits(channel, &asked.content)?;
+    let has_unsubscribe_link = unsubscribe_link(channel, asked.has_unsubscribe_link)?;
     let now = app.clock.now();
     let template = Template {
         id: TemplateId::new(now),
@@ -215,7 +220,7 @@ pub(crate) async fn create(
             Channel::Email => Some(subject(asked.subject.unwrap_or_default())?),
         },
         content: asked.content,
-        has_unsubscribe_link: asked.has_unsubscribe_link,
+        has_unsubscribe_link,
         archived: false,
     };
     let (id, by) = (template.id, asked.created_by);
@@ -257,7 +262,12 @@ pub(crate) async fn update(
     if let Some(reply_to) = asked.reply_to {
         set_reply_to(&app, &service, &old, reply_to).await?;
     } else {
-        let change = change(asked.change, channel, &old)?;
+        let has_unsubscribe_link = match asked.has_unsubscribe_link {
+            Some(Value::Null) => return Err(Problem::field("has_unsubscribe_link", fields::NULL).into()),
+            None => None,
+            said => Some(unsubscribe_link(channel, said)?),
+        };
+        let change = change(Change { has_unsubscribe_link, ..asked.change }, channel, &old)?;
         make_version(&app, (service.id(), id), change, asked.created_by, acting.user).await?;
     }
     Ok(HttpResponse::Ok().json(Wrapped { data: shown(&app, service.id(), Which::Current(id)).await? }))
@@ -375,6 +385,15 @@ async fn find(app: &App, service: ServiceId, which: Which) -> Result<(KnownServi
     let known = known_service(app, service).await?;
     let found = app.db.run("template.detailed", move |conn| template::detailed(conn, service, which));
     Ok((known, found.await?))
+}
+
+/// Versions with who made each, as people know them.
+async fn by_people(app: &App, service: ServiceId, which: Which) -> Result<Vec<Shown>, Problem> {
+    let (service, found) = find(app, service, which).await?;
+    let ids: Vec<Uuid> = found.iter().map(Detailed::made_by).collect();
+    let people = app.db.run("template.authors", move |conn| log::people(conn, ids.into_iter())).await?;
+    let shown = |version| Shown::new(app, &service, version).by_people(&people);
+    Ok(found.into_iter().map(shown).collect())
 }
 
 async fn shown(app: &App, service: ServiceId, which: Which) -> Result<Shown, Problem> {

@@ -59,7 +59,7 @@ pub fn create(
     conn.transaction(|conn| {
         if let Some(user) = user {
             let Some(person) = user::find(conn, user)? else { return Ok(Err(Refused::Unknown)) };
-            details.facts.count_as_live = !person.platform_admin;
+            details.facts.count_as_live = !person.standing.platform_admin;
         }
         details.settings.active = true;
         if let Err(refused) = prepare(conn, &mut details)? {

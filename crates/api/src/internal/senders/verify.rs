@@ -1,14 +1,17 @@
-//! A test e-mail to an address that answers are to go to. Upstream sends it from a service of the platform; here the service
-//! sends it itself, with a hidden template, so that it counts like any other of its messages.
+//! A test e-mail to an address that answers are to go to. The platform's service sends it: it is the team's neither in figures
+//! nor in limits nor in the log.
 
 use actix_web::{
     HttpRequest, HttpResponse,
     web::{Data, Payload},
 };
-use db::{limit::Measure, sender, template};
+use db::{
+    limit::{Daily, Measure},
+    platform, sender,
+};
 use domain::{
     email_address::EmailAddress,
-    id::{NotificationId, ServiceId},
+    id::NotificationId,
     status::{Channel, KeyType},
     template::Personalisation,
 };
@@ -21,7 +24,7 @@ use crate::{
     admit::{self, Judged, Ready},
     auth::{By, Caller},
     error::{InternalError, Problem},
-    internal::{self, Wrapped},
+    internal::{self, Wrapped, fields::Fields},
     lookup::KnownTemplate,
     openapi::{
         internal::{answer, tag},
@@ -29,15 +32,14 @@ use crate::{
         request::internal as ask,
     },
     unsubscribe::Links,
-    v2::schema::{Form, email_address},
 };
 
 #[utoipa::path(
     post, path = "/service/{service}/email-reply-to/verify", tag = tag::SENDERS, operation_id = "verifyReplyTo",
-    summary = "Send a test e-mail to an address", params(ask::Service, ask::Acting),
+    summary = "Send a test e-mail to an address", params(ask::Service),
     request_body = ask::VerifyRequest,
     responses(
-        (status = 201, description = "It is stored; whether it arrives is seen in the log.",
+        (status = 201, description = "It is stored; whether it arrives is seen in the log of the platform's service.",
             body = inline(Wrapped<answer::Sent>)),
         refusal::Verify,
     ),
@@ -47,39 +49,38 @@ pub(crate) async fn verify(
     payload: Payload,
     app: Data<App>,
 ) -> Result<HttpResponse, InternalError> {
-    let acting = internal::client(&app, &request)?;
+    internal::client(&app, &request)?;
     let id = internal::service_id(&request)?;
-    let mut form = Form::new(internal::json(&app, payload).await?)?;
-    let address = form.required("email", email_address);
-    let address = address.ok_or_else(|| Problem::Validation(form.errors_of_known()))?;
+    let address = address(Fields::of(internal::json(&app, payload).await?)?)?;
     let service = app.lookup.service(id).await?.ok_or(Problem::NoResult)?;
     if !service.is_active() {
         return Err(Problem::Forbidden("Sending is not allowed: service is inactive".into()).into());
     }
-    let template = template_unless_taken(&app, id, address.as_given()).await?;
-    let caller = Caller { service, by: By::Person(acting.user), key_type: KeyType::Normal };
-    let measure = Measure { rate: None, ..admit::measure(&caller, Channel::Email) };
+    let wanted = address.as_given().to_owned();
+    let taken = app.db.run("sender.has_address", move |conn| sender::has_address(conn, id, &wanted, None));
+    if taken.await? {
+        return Err(duplicate(address.as_given()).into());
+    }
+    let missing = || Problem::Internal("the platform has no service, or no template for this".into());
+    let service = app.lookup.service(platform::SERVICE).await?.ok_or_else(missing)?;
+    let template =
+        app.lookup.template(platform::SERVICE, platform::REPLY_TO_TEST).await?.ok_or_else(missing)?;
+    let caller = Caller { service, by: By::Person(None), key_type: KeyType::Normal };
+    let measure = Measure { rate: None, daily: Daily::Unlimited, ..admit::measure(&caller, Channel::Email) };
     let judged = judge(&app, &caller, &template, &address);
     Ok(admit::admit(&app, &caller, measure, None, judged).await?)
 }
 
-async fn template_unless_taken(
-    app: &App,
-    service: ServiceId,
-    address: &str,
-) -> Result<KnownTemplate, Problem> {
-    let (wanted, now) = (address.to_owned(), app.clock.now());
-    let template = app.db.run("template.reply_to_test", move |conn| {
-        if sender::has_address(conn, service, &wanted, None)? {
-            return Ok(Err(()));
-        }
-        template::reply_to_test(conn, service, now).map(Ok)
+fn address(mut fields: Fields) -> Result<EmailAddress, Problem> {
+    let text: Option<String> = fields.required("email");
+    let address = text.and_then(|text| {
+        EmailAddress::parse(&text).map_err(|fault| fields.wrong("email", fault.to_string())).ok()
     });
-    let row = template.await?.map_err(|()| duplicate(address))?.ok_or(Problem::NoResult)?;
-    Ok(KnownTemplate::new(row, None))
+    fields.check()?;
+    address.ok_or_else(|| Problem::Internal("an address is neither there nor wrong".into()))
 }
 
-/// To anybody, also in trial mode: what is sent is not the service's to say.
+/// To anybody: the platform is not in trial mode.
 fn judge(app: &App, caller: &Caller, template: &KnownTemplate, address: &EmailAddress) -> Judged {
     let now = app.clock.now();
     let id = NotificationId::new(now);
@@ -89,7 +90,7 @@ fn judge(app: &App, caller: &Caller, template: &KnownTemplate, address: &EmailAd
         recipient: address.as_given().to_owned(),
         normalised_recipient: address.normalised().to_owned(),
         reference: None,
-        sender: None,
+        sender: accept::reply_to(caller, template, None)?.map(ToOwned::to_owned),
         links: Links::default(),
         international: false,
         phone_prefix: None,

@@ -14,7 +14,7 @@ use super::{Told, details, user_id};
 use crate::{
     App,
     error::{InternalError, Problem},
-    internal::{self, Wrapped, users},
+    internal::{self, Wrapped},
     openapi::{
         internal::{answer, tag},
         refusal::internal as refusal,
@@ -35,14 +35,13 @@ pub(super) fn table(config: &mut ServiceConfig) {
 #[utoipa::path(
     get, path = "/service/{service}/users", tag = tag::SERVICES, operation_id = "getMembers",
     summary = "Who works with a service", params(ask::Service),
-    responses((status = 200, description = "The people.", body = inline(Wrapped<Vec<users::Told>>)), refusal::Read),
+    responses((status = 200, description = "The people.", body = inline(Wrapped<answer::UserList>)), refusal::Read),
 )]
 pub(crate) async fn list(request: HttpRequest, app: Data<App>) -> Result<HttpResponse, InternalError> {
     internal::client(&app, &request)?;
     let id = internal::service_id(&request)?;
     details(&app, id).await?;
-    let members = app.db.run("services.members", move |conn| user::members(conn, id)).await?;
-    let data: Vec<users::Told> = members.into_iter().map(users::Told::from).collect();
+    let data = app.db.run("services.members", move |conn| user::members(conn, id)).await?;
     Ok(HttpResponse::Ok().json(Wrapped { data }))
 }
 

@@ -57,8 +57,12 @@ impl Query {
     }
 }
 
-/// Of four digits, as Python's `%Y` wants them.
+/// Of nothing but digits and hyphens, the year in four, as Python's `%Y-%m-%d` wants it.
 fn date(text: &str) -> Option<NaiveDate> {
+    let is_plain = text.bytes().all(|byte| byte.is_ascii_digit() || byte == b'-');
+    if !is_plain || text.find('-') != Some(4) {
+        return None;
+    }
     let date = NaiveDate::parse_from_str(text, "%Y-%m-%d").ok()?;
     (1..=9999).contains(&date.year()).then_some(date)
 }

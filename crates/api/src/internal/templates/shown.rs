@@ -1,6 +1,8 @@
 //! A template as the front end is told of it.
 
-use db::template::Detailed;
+use std::collections::HashMap;
+
+use db::{log, template::Detailed};
 use domain::{
     id::{ServiceId, TemplateId},
     status::Channel,
@@ -9,7 +11,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-use crate::{App, lookup::KnownService, openapi, v2::timestamp};
+use crate::{App, internal::log::Person, lookup::KnownService, openapi, v2::timestamp};
 
 /// A template at one of its versions. There are no folders and no letters.
 #[derive(Serialize, ToSchema)]
@@ -27,7 +29,7 @@ pub(super) struct Shown {
     version: i32,
     #[schema(value_type = Uuid)]
     service: ServiceId,
-    created_by: Option<Uuid>,
+    created_by: Author,
     #[schema(format = DateTime)]
     created_at: String,
     #[schema(format = DateTime)]
@@ -47,9 +49,19 @@ pub(super) struct Shown {
     email_files: [(); 0],
 }
 
+/// Who made it: an id, or in versions a person.
+#[derive(Serialize, ToSchema)]
+#[serde(untagged)]
+#[schema(as = Author)]
+enum Author {
+    Id(Uuid),
+    Person(Person),
+}
+
 impl Shown {
     pub(super) fn new(app: &App, service: &KnownService, detailed: Detailed) -> Self {
-        let Detailed { dated, created_by_id, redact_personalisation, reply_to } = detailed;
+        let made_by = detailed.made_by();
+        let Detailed { dated, redact_personalisation, reply_to, .. } = detailed;
         let template = dated.template;
         let sender = service.sender_of(template.channel, reply_to);
         let fallback = match template.channel {
@@ -67,7 +79,7 @@ impl Shown {
             hidden: false,
             version: template.version,
             service: template.service_id,
-            created_by: created_by_id,
+            created_by: Author::Id(made_by),
             created_at: timestamp(dated.created_at),
             updated_at: dated.updated_at.map(timestamp),
             folder: (),
@@ -83,6 +95,20 @@ impl Shown {
             has_unsubscribe_link: template.has_unsubscribe_link,
             email_files: [],
         }
+    }
+
+    /// Its author as these people are known.
+    pub(super) fn by_people(self, people: &HashMap<Uuid, log::Person>) -> Self {
+        let created_by = match self.created_by {
+            Author::Id(id) => match people.get(&id).cloned() {
+                Some(log::Person { name, email_address }) => {
+                    Author::Person(Person { id, name, email_address })
+                }
+                None => Author::Id(id),
+            },
+            known @ Author::Person(_) => known,
+        };
+        Self { created_by, ..self }
     }
 
     /// The same with values filled in.

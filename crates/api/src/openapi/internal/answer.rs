@@ -1,12 +1,15 @@
 //! Answers of the internal API that no struct of this crate is serialised to.
 
-use db::callback::CallbackType;
+use db::{
+    callback::CallbackType,
+    user::{AuthType, State},
+};
 use domain::status::{Channel, ProviderId, Status};
 use utoipa::{
     PartialSchema, ToSchema,
     openapi::{
         Array, ObjectBuilder, Ref, RefOr, Schema, SchemaFormat, Type,
-        schema::{AnyOfBuilder, KnownFormat, SchemaType},
+        schema::{AnyOfBuilder, ArrayBuilder, KnownFormat, SchemaType},
     },
 };
 
@@ -14,6 +17,8 @@ use crate::openapi::{self, refusal::PLAIN_ERROR, request::bodies, words};
 
 bodies! {
     Service("Service"): service();
+    User("User"): user();
+    UserList("UserList"): Array::new(Ref::from_schema_name("User")), with User;
     ServiceList("ServiceList"): Array::new(Ref::from_schema_name("Service")), with Service;
     DetailedServices("DetailedServices"): Array::new(all([
         ("id", uuid()),
@@ -29,7 +34,8 @@ bodies! {
         AnyOfBuilder::new().item(ServiceList::schema()).item(DetailedServices::schema()),
     )]);
     History("History"): all([
-        ("service_history", Array::new(anything("The service as it was, with `version`, `changed_by` and `changed_at`."))),
+        ("service_history", Array::new(anything("The service as it was, with `version`, `created_by_id` (who made this version), \
+            `changed_by` (for whom the client acted) and `changed_at`."))),
         ("api_key_history", Array::new(anything("A key as it was, with the same."))),
     ]);
     Sent("Sent"): all([("id", uuid().description(Some("The notification.")))]);
@@ -185,7 +191,7 @@ fn service() -> ObjectBuilder {
     ];
     let single = [("id", uuid()), ("name", text()), ("email_sender_local_part", text())];
     let optional = [
-        ("created_by", nullable_uuid()),
+        ("created_by", uuid()),
         ("go_live_user", nullable_uuid()),
         ("go_live_at", nullable(Type::String).description(Some("`YYYY-MM-DD HH:MM:SS.ffffff`, in UTC."))),
         ("consent_to_research", nullable(Type::Boolean)),
@@ -216,6 +222,43 @@ fn service() -> ObjectBuilder {
         .property("service_callback_api", Array::new(callback))
         .required("service_callback_api")
         .property("statistics", statistics().description(Some("Only with `detailed=True`.")))
+}
+
+/// Every key of the contract.
+fn user() -> ObjectBuilder {
+    let null = || ObjectBuilder::new().schema_type(Type::Null).description(Some("Nobody signs in here yet."));
+    all([
+        ("id", uuid()),
+        ("name", text()),
+        ("email_address", text()),
+        ("created_at", time()),
+        ("auth_type", words(AuthType::ALL.map(AuthType::as_str))),
+        ("current_session_id", null()),
+        ("failed_login_count", integer()),
+        ("email_access_validated_at", time()),
+        ("logged_in_at", null()),
+        ("mobile_number", nullable(Type::String)),
+        ("password_changed_at", text().description(Some("`YYYY-MM-DD HH:MM:SS.ffffff`, in UTC."))),
+        (
+            "permissions",
+            object()
+                .description(Some("By active service, where there are any."))
+                .additional_properties(Some(Schema::from(Array::new(text())))),
+        ),
+        ("organisation_permissions", object()),
+        ("platform_admin", boolean()),
+        ("can_use_webauthn", boolean()),
+        ("state", words(State::ALL.map(State::as_str))),
+        ("take_part_in_research", boolean()),
+        ("receives_new_features_email", boolean()),
+    ])
+    .property(
+        "organisations",
+        ArrayBuilder::new().items(text()).max_items(Some(0)).description(Some("There are none.")),
+    )
+    .required("organisations")
+    .property("services", Array::new(uuid()))
+    .required("services")
 }
 
 fn retention() -> ObjectBuilder {

@@ -8,7 +8,10 @@ use crate::{
     accept,
     auth::Denied,
     error::Problem,
-    internal::fields::{Fields, MISSING},
+    internal::{
+        fields::{Fields, MISSING},
+        templates, users,
+    },
     openapi::rules::too_many_today,
 };
 
@@ -41,6 +44,7 @@ refusals! {
         "404" = ("There is no such service or member.", not_found("User not found"));
     CreateUser(Form::Internal): [WITH_TOKEN, WITH_BODY, EVERY], "400" = (BODY, [
         not_json(), not_an_object(), missing("name"),
+        field("password", "password", users::NO_PASSWORDS), rule("no number", users::NO_NUMBER),
         field("taken", "email_address", "A user with this email address exists already"),
     ]);
     ReadKey(Form::Internal): [WITH_TOKEN, EVERY],
@@ -52,7 +56,7 @@ refusals! {
         field("duplicate", "name", "Duplicate API key name 'website'"), nobody(),
     ]);
     RevokeKey(Form::Internal): [WITH_TOKEN, FOUND, WITH_BODY, EVERY], "400" = (BODY, [
-        not_json(), schema("other", "Additional properties are not allowed (name was unexpected)"),
+        not_json(), schema("other", "Additional properties are not allowed (name was unexpected)"), nobody(),
     ]);
     Preview(Form::Internal): [WITH_TOKEN, FOUND, EVERY], "400" = ("Values are missing, or what comes of them is too long.", [
         field("missing values", "template", "Missing personalisation: name"), too_long(),
@@ -60,7 +64,10 @@ refusals! {
     CreateTemplate(Form::Internal): [WITH_TOKEN, FOUND, WITH_BODY, EVERY],
         "400" = (BODY, {
             let mut rules = template_rules();
-            rules.extend([absent("name"), rule("folder", "parent_folder_id not found")]);
+            rules.extend([
+                absent("name"), rule("folder", "parent_folder_id not found"),
+                field("link in a text", "has_unsubscribe_link", templates::NO_LINKS_IN_TEXTS),
+            ]);
             rules
         }),
         "403" = (NOT_PERMITTED, not_permitted("Creating text message templates is not allowed"));
@@ -74,7 +81,7 @@ refusals! {
         "403" = (NOT_PERMITTED, not_permitted("Updating text message templates is not allowed"));
     ReadLog(Form::Internal): [WITH_TOKEN, FOUND, EVERY], "400" = (QUERY, log_rules());
     SearchLog(Form::Internal): [WITH_TOKEN, FOUND, WITH_BODY, EVERY], "400" = (BODY, {
-        let mut rules = vec![not_json(), field("not an object", "_schema", "Invalid input type.")];
+        let mut rules = vec![not_json(), not_an_object()];
         rules.extend(log_rules());
         rules
     });
@@ -119,10 +126,11 @@ refusals! {
     ArchiveReplyTo(Form::Internal): [WITH_TOKEN, FOUND, EVERY],
         "400" = ("It is the default.", [rule("default", "You cannot delete a default email reply to address")]);
     Verify(Form::Internal): [WITH_TOKEN, FOUND, WITH_BODY, EVERY],
-        "400" = (BODY, [not_json(), absent("email")]),
+        "400" = (BODY, [
+            not_json(), not_an_object(), missing("email"), field("bad address", "email", "Not a valid email address"),
+        ]),
         "403" = (INACTIVE, inactive()),
-        "409" = (TAKEN, taken()),
-        "429" = ("Too many messages today (UTC).", too_many_today());
+        "409" = (TAKEN, taken());
     AddSmsSender(Form::Internal): [WITH_TOKEN, FOUND, WITH_BODY, EVERY], "400" = (BODY, {
         let mut rules = sender_rules();
         rules.extend([rule("has a number", "Service already has an inbound number"),

@@ -41,7 +41,11 @@ bodies! {
             .property("name", text_only())
             .property("email_address", email_address())
             .property("mobile_number", nullable("A UK or international number.", Type::String))
-            .property("platform_admin", flag()),
+            .property("platform_admin", flag())
+            .property("auth_type", words(&["sms_auth", "email_auth", "webauthn_auth"]))
+            .property("state", words(&["pending", "active", "inactive"]))
+            .property("take_part_in_research", flag())
+            .property("receives_new_features_email", flag()),
         &["name", "email_address"],
     ).examples([json!({ "name": "Ada", "email_address": "ada@example.com" })]);
     KeyRequest("KeyRequest"): required(
@@ -63,7 +67,7 @@ bodies! {
             .property("service", uuid("The service."))
             .property("created_by", uuid("Who makes it."))
             .property("parent_folder_id", nullable("There are no folders.", Type::String))
-            .property("has_unsubscribe_link", flag()),
+            .property("has_unsubscribe_link", nullable("Of an e-mail; null is false.", Type::Boolean)),
         &["name", "template_type", "content", "service", "created_by"],
     ).examples([json!({
         "name": "Permit is ready", "template_type": "sms", "content": "Hello ((name)), your permit is ready",

@@ -122,6 +122,18 @@ async fn who_is_not_part_of_the_service_sends_nothing() {
 }
 
 #[tokio::test]
+async fn a_body_that_is_no_object_is_told_in_the_internal_form() {
+    let stage = Stage::new();
+    for body in [json!([1]), json!("text"), json!(5), json!(true)] {
+        let expected = refused(400, json!({"_schema": ["Invalid input type."]}));
+        assert_eq!(send(&stage, &body).await.parts(), expected, "{body}");
+        for url in ["/user", "/service"] {
+            assert_eq!(stage.internal_post(url, &body).await.parts(), expected, "{url} {body}");
+        }
+    }
+}
+
+#[tokio::test]
 async fn business_errors_of_the_current_api_in_the_internal_envelope() {
     let stage = Stage::with(|service| service.permissions = vec![Permission::Sms], |_| {});
     let person = member(&stage, "Ada");

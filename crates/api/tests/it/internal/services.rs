@@ -170,7 +170,11 @@ async fn an_unknown_user_makes_no_service() {
         assert_eq!(answer.parts(), refused(404, "No result found"), "{wrong}");
     }
     let all = stage.internal_get("/service").await.json();
-    assert_eq!(all["data"].as_array().unwrap().len(), 1, "nothing of them is left");
+    assert_eq!(
+        all["data"].as_array().unwrap().len(),
+        2,
+        "nothing of them is left but the platform's and the sample"
+    );
 }
 
 #[tokio::test]
@@ -243,7 +247,7 @@ async fn fields_of_the_wrong_kind_are_told_together() {
     });
     assert_eq!(answer.parts(), refused(400, told));
     let listed = stage.internal_post(&stage.here(), &json!([1])).await;
-    assert_eq!(listed.json()["errors"][0]["message"], json!("[1] is not of type object"));
+    assert_eq!(listed.parts(), refused(400, json!({"_schema": ["Invalid input type."]})));
 }
 
 #[tokio::test]
@@ -355,12 +359,13 @@ async fn services_are_listed_all_or_active_or_of_a_person() {
         assert_eq!(answer.status, 200, "{answer:?}");
         answer.json()["data"].as_array().unwrap().iter().map(|service| service["id"].clone()).collect()
     };
-    assert_eq!(ids("").await, [sample.clone(), mine.clone()]);
+    let platform = json!(db::platform::SERVICE);
+    assert_eq!(ids("").await, [platform.clone(), sample.clone(), mine.clone()]);
     let only_mine = vec![mine.clone()];
     assert_eq!(ids(&format!("?user_id={user}")).await, only_mine);
     stage.internal_post(&stage.here(), &json!({"active": false})).await;
-    assert_eq!(ids("?only_active=True").await, only_mine);
-    assert_eq!(ids("?only_active=true").await, [sample, mine], "only the very word");
+    assert_eq!(ids("?only_active=True").await, [platform.clone(), mine.clone()]);
+    assert_eq!(ids("?only_active=true").await, [platform, sample, mine], "only the very word");
     let answer = stage.internal_get("/service?user_id=nobody").await;
     assert_eq!(answer.parts(), refused(404, "No result found"));
 }
@@ -404,6 +409,52 @@ async fn every_change_is_in_the_history_with_who_made_it() {
 }
 
 #[tokio::test]
+async fn history_rows_tell_who_made_the_version_and_never_nobody() {
+    let stage = Stage::new();
+    let (amara, ben) = (stage.person("Amara").await, stage.person("Ben").await);
+    let platform = "6af522d0-2915-4e52-83a3-3690455a5fe6".to_owned();
+    let made_by = async |service: &str, list: &str| -> Vec<String> {
+        let history = stage.internal_get(&format!("/service/{service}/history")).await.json();
+        let rows = history["data"][list].as_array().unwrap().clone();
+        rows.iter().map(|row| row["created_by_id"].as_str().unwrap().to_owned()).collect()
+    };
+    let id = stage.made(&amara, &json!({})).await["id"].as_str().unwrap().to_owned();
+    let path = format!("/service/{id}");
+    // Whoever a client acts for is told besides; who made a version, the body says.
+    for body in [json!({"notes": "1"}), json!({"notes": "2", "created_by": ben}), json!({"notes": "3"})] {
+        assert_eq!(stage.internal_as(Some(&amara), Method::POST, &path, &body).await.status, 200);
+    }
+    let archive = format!("{path}/archive");
+    assert_eq!(stage.internal_as(Some(&amara), Method::POST, &archive, &Value::Null).await.status, 204);
+    let expected = [&amara, &amara, &ben, &ben, &ben].map(Clone::clone);
+    assert_eq!(made_by(&id, "service_history").await, expected);
+
+    // What an operator made is the platform's until somebody says otherwise.
+    let here = stage.service_id().to_string();
+    assert_eq!(stage.internal_post(&stage.here(), &json!({"notes": "1"})).await.status, 200);
+    assert_eq!(stage.internal_get(&stage.here()).await.json()["data"]["created_by"], json!(platform));
+    assert_eq!(
+        stage.internal_post(&stage.here(), &json!({"notes": "2", "created_by": ben})).await.status,
+        200
+    );
+    assert_eq!(made_by(&here, "service_history").await, [platform.clone(), ben.clone()]);
+    let keys = stage.internal_get(&format!("{}/api-keys", stage.here())).await.json();
+    assert!(
+        keys["apiKeys"].as_array().unwrap().iter().all(|key| key["created_by"] == json!(platform)),
+        "{keys}"
+    );
+    let revoke = |key: usize| format!("{}/api-key/revoke/{}", stage.here(), stage.sample.keys[key].0);
+    let by_ben =
+        stage.internal_as(Some(&amara), Method::POST, &revoke(0), &json!({ "created_by": ben })).await;
+    assert_eq!(by_ben.status, 202, "{by_ben:?}");
+    assert_eq!(stage.internal_as(Some(&amara), Method::POST, &revoke(1), &Value::Null).await.status, 202);
+    let nobody = stage.internal_post(&revoke(2), &json!({"created_by": Uuid::new_v4()})).await;
+    assert_eq!(nobody.parts(), refused(400, json!({"created_by": ["User not found"]})));
+    let made = [&platform, &platform, &platform, &ben, &platform].map(Clone::clone);
+    assert_eq!(made_by(&here, "api_key_history").await, made);
+}
+
+#[tokio::test]
 async fn an_archived_service_loses_its_name_templates_and_keys_once() {
     let stage = Stage::new();
     let archive = format!("{}/archive", stage.here());
@@ -434,6 +485,28 @@ async fn an_archived_service_loses_its_name_templates_and_keys_once() {
     assert_eq!(sent.status, 403, "{sent:?}");
     let user = stage.person("Amara").await;
     stage.made(&user, &json!({"name": "Parking permits"})).await;
+}
+
+#[tokio::test]
+async fn whom_a_client_acts_for_is_one_person_or_the_request_is_refused() {
+    let stage = Stage::new();
+    let user = stage.person("Amara").await;
+    let bearer = format!("Bearer {}", crate::stage::token("notify-admin", crate::stage::ADMIN_SECRET));
+    let get = async |users: &[&str]| {
+        let mut headers = vec![("authorization", bearer.clone())];
+        headers.extend(users.iter().map(|user| ("x-notify-user-id", (*user).to_owned())));
+        stage.http().send(Method::GET, &stage.here(), &headers, "").await.parts()
+    };
+    for users in [&[][..], &[&*user], &[&*Uuid::new_v4().to_string()], &[&*user.to_uppercase()]] {
+        assert_eq!(get(users).await.0, 200, "{users:?}");
+    }
+    for wrong in ["", " ", "Amara", "5"] {
+        assert_eq!(get(&[wrong]).await, refused(400, "X-Notify-User-Id is not a valid UUID"), "{wrong:?}");
+    }
+    assert_eq!(get(&[&user, &user]).await, refused(400, "X-Notify-User-Id must be given once"));
+    let stranger =
+        stage.http().send(Method::GET, &stage.here(), &[("x-notify-user-id", String::new())], "").await;
+    assert_eq!(stranger.status, 401, "who calls comes first");
 }
 
 #[tokio::test]

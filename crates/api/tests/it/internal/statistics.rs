@@ -109,6 +109,7 @@ async fn the_detailed_list_has_every_service_and_test_keys_unless_told_otherwise
     (idle.sms_senders, idle.reply_to_addresses) = (Vec::new(), Vec::new());
     db::service::put(&mut stage.connect(), &idle, "2016-09-22T13:01:25.5Z".parse().unwrap()).unwrap();
 
+    // Between them is the platform's.
     let list = read(&stage, "/service?detailed=True").await;
     let none = counts(0, 0, 0);
     assert_eq!(
@@ -119,19 +120,19 @@ async fn the_detailed_list_has_every_service_and_test_keys_unless_told_otherwise
             "statistics": { "sms": none, "email": none, "letter": none },
         })
     );
-    assert_eq!(list["data"][1]["notification_type"], "sms");
-    assert_eq!(list["data"][1]["statistics"]["sms"], counts(9, 5, 2));
-    assert_eq!(list["data"].as_array().unwrap().len(), 2);
+    assert_eq!(list["data"][2]["notification_type"], "sms");
+    assert_eq!(list["data"][2]["statistics"]["sms"], counts(9, 5, 2));
+    assert_eq!(list["data"].as_array().unwrap().len(), 3);
 
     let list = read(&stage, "/service?detailed=True&only_active=True&include_from_test_key=False").await;
-    assert_eq!(list["data"].as_array().unwrap().len(), 1);
-    assert_eq!(list["data"][0]["statistics"]["sms"], counts(5, 3, 1));
+    assert_eq!(list["data"].as_array().unwrap().len(), 2);
+    assert_eq!(list["data"][1]["statistics"]["sms"], counts(5, 3, 1));
 
     let day = london::day(now() - TimeDelta::days(3));
     let list = read(&stage, &format!("/service?detailed=True&start_date={day}&end_date={day}")).await;
-    assert_eq!(list["data"][1]["notification_type"], "email");
-    assert_eq!(list["data"][1]["statistics"]["email"], counts(6, 2, 2));
-    assert_eq!(list["data"][1]["statistics"]["sms"], none);
+    assert_eq!(list["data"][2]["notification_type"], "email");
+    assert_eq!(list["data"][2]["statistics"]["email"], counts(6, 2, 2));
+    assert_eq!(list["data"][2]["statistics"]["sms"], none);
 }
 
 /// The year of April to March that a day is in.
@@ -341,10 +342,14 @@ async fn a_date_that_is_none_breaks_the_schema() {
         for (date, field) in [
             ("1234-56-78", "start_date"),
             ("today", "end_date"),
+            ("", "start_date"),
             ("", "end_date"),
+            ("%202026-01-01", "start_date"),
+            ("26-01-01", "end_date"),
             ("12345-01-01", "start_date"),
         ] {
-            let message = format!("{field} time data {date} does not match format %Y-%m-%d");
+            let shown = date.replace("%20", " ");
+            let message = format!("{field} time data {shown} does not match format %Y-%m-%d");
             let expected = crate::stage::error(400, "ValidationError", &message);
             is_refused(&stage, &format!("{path}{field}={date}"), expected).await;
         }

@@ -156,7 +156,6 @@ async fn values_of_the_wrong_kind_fail_the_schema() {
         "name 5 is not of type string",
         "template_type fax is not one of [sms, email, letter]",
         "service is not a valid UUID",
-        "has_unsubscribe_link 1 is not of type boolean",
     ];
     assert_eq!(answer.parts(), invalid(&said));
     let template = created(&stage, &text(&stage, &ada, &json!({}))).await;
@@ -282,13 +281,87 @@ async fn a_change_makes_a_version_and_the_old_ones_stay_as_they_were() {
     assert!(second["updated_at"].is_string());
     assert_eq!(second, changed(first.clone(), &expected));
     let id = id_of(&first);
-    assert_eq!(read(&stage, &format!("/{id}/version/1")).await, (200, json!({"data": first})));
+    let by = |template: &Value, name: &str, person: &Person| {
+        let author = json!({"id": person.id, "name": name, "email_address": person.email_address});
+        changed(template.clone(), &json!({ "created_by": author }))
+    };
+    let (first, second) = (by(&first, "ada", &ada), by(&second, "ben", &ben));
+    assert_eq!(read(&stage, &format!("/{id}/version/1")).await, (200, json!({ "data": first })));
     assert_eq!(read(&stage, &format!("/{id}/versions")).await, (200, json!({"data": [second, first]})));
     // The public API tells addresses.
     let public = stage.get(&format!("/v2/template/{id}")).await.json();
     assert_eq!(public["created_by"], ben.email_address);
     let public = stage.get(&format!("/v2/template/{id}/version/1")).await.json();
     assert_eq!((&public["created_by"], &public["name"]), (&json!(ada.email_address), &json!("Reminder")));
+}
+
+#[tokio::test]
+async fn what_no_person_made_is_by_the_platforms_user() {
+    let stage = Stage::new();
+    let platform = "6af522d0-2915-4e52-83a3-3690455a5fe6";
+    let person = stage.internal_get(&format!("/user/{platform}")).await;
+    assert_eq!(person.status, 200, "{person:?}");
+    let person = person.json()["data"].clone();
+    let author = json!({"id": platform, "name": person["name"], "email_address": person["email_address"]});
+    let id = stage.sample.sms.id;
+    assert_eq!(read(&stage, &format!("/{id}")).await.1["data"]["created_by"], platform);
+    assert_eq!(read(&stage, &format!("/{id}/version/1")).await.1["data"]["created_by"], author);
+    assert_eq!(read(&stage, &format!("/{id}/versions")).await.1["data"][0]["created_by"], author);
+    let changed = updated(&stage, &json!({ "id": id }), &json!({"name": "New"})).await;
+    assert_eq!(changed["created_by"], platform, "as the version before");
+    let public = stage.get(&format!("/v2/template/{id}")).await.json();
+    assert_eq!(public["created_by"], "rosa@example.gov.uk", "the operator's address stays");
+}
+
+#[tokio::test]
+async fn a_front_end_that_says_null_of_each_text_makes_one() {
+    let stage = Stage::new();
+    let ada = person(&stage, "ada");
+    let email = json!({"template_type": "email", "subject": "Hello"});
+    let with = |template: &Value, link: Value| {
+        let mut body = text(&stage, &ada, template);
+        body["has_unsubscribe_link"] = link;
+        body
+    };
+    for (template, link, has_link) in [
+        (&json!({}), json!(null), false),
+        (&json!({}), json!(false), false),
+        (&email, json!(null), false),
+        (&email, json!(true), true),
+    ] {
+        assert_eq!(
+            created(&stage, &with(template, link)).await["has_unsubscribe_link"],
+            has_link,
+            "{template}"
+        );
+    }
+    let refusal = |message: &str| refused(400, json!({ "has_unsubscribe_link": [message] }));
+    let only_emails = refusal("Only email templates can have an unsubscribe link");
+    for (link, expected) in [
+        (json!(true), only_emails.clone()),
+        (json!("true"), refusal("Not a valid boolean.")),
+        (json!(1), refusal("Not a valid boolean.")),
+        (json!([]), refusal("Not a valid boolean.")),
+    ] {
+        let answer = stage.internal_post(&path(&stage, ""), &with(&json!({}), link.clone())).await;
+        assert_eq!(answer.parts(), expected, "{link}");
+    }
+    let two_faults = with(&json!({"name": null}), json!("x"));
+    let answer = stage.internal_post(&path(&stage, ""), &two_faults).await;
+    assert_eq!(answer.parts(), invalid(&["name is a required property"]), "the schema comes first");
+
+    let (sms, mail) = (
+        created(&stage, &with(&json!({}), json!(null))).await,
+        created(&stage, &with(&email, json!(true))).await,
+    );
+    let change = |link: Value| json!({ "has_unsubscribe_link": link });
+    for template in [&sms, &mail] {
+        assert_eq!(update(&stage, template, &change(json!(null))).await, refusal("Field may not be null."));
+        assert_eq!(update(&stage, template, &change(json!("x"))).await, refusal("Not a valid boolean."));
+    }
+    assert_eq!(update(&stage, &sms, &change(json!(true))).await, only_emails);
+    assert_eq!(updated(&stage, &sms, &change(json!(false))).await, sms);
+    assert_eq!(updated(&stage, &mail, &change(json!(false))).await["has_unsubscribe_link"], false);
 }
 
 #[tokio::test]
