@@ -156,7 +156,6 @@ class Stack:
         self.start("simulator", arguments=[
             "--http", self.env["SIMULATOR_URL"].removeprefix("http://"),
             "--smtp", self.env["PILLARBOX__PROVIDERS__SMTP__URL"].removeprefix("smtp://"),
-            "--mail-receipt-url", self.env["NOTIFY_API_URL"] + "/notifications/email/ses",
             "--record-all", "--keep", "100000",
         ], ready=self.env["SIMULATOR_URL"] + "/healthz")
 

@@ -15,11 +15,12 @@ stack_binaries() {
 
 # stack_configure: writes env, and takes it over. One more process started by hand from it finds its port taken and moves on.
 stack_configure() {
-  local api simulator smtp inbound
+  local api simulator smtp inbound receipts
   api=127.0.0.1:$(free_port 4)
   simulator=127.0.0.1:$(free_port 7)
   smtp=127.0.0.1:$(free_port 8)
   inbound=$(kept_secret "$STATE_DIR/secrets/inbound" 24)
+  receipts=$(kept_secret "$STATE_DIR/secrets/receipts" 24)
   (umask 077 && : >"$STATE_DIR/env")
   {
     services_env
@@ -34,6 +35,13 @@ stack_configure() {
       PILLARBOX__LISTEN__NEXT_FREE_PORT=true \
       PILLARBOX__SEALING__KEYS="1:$(kept_secret "$STATE_DIR/secrets/sealing" 32)" \
       PILLARBOX__INTERNAL__CLIENTS="notify-admin:$(kept_secret "$STATE_DIR/secrets/internal" 24)" \
+      PILLARBOX__API__RECEIPT_USER=receipts \
+      PILLARBOX__API__RECEIPT_PASSWORD="$receipts" \
+      PILLARBOX__PROVIDERS__MMG__RECEIPT_USER=receipts \
+      PILLARBOX__PROVIDERS__MMG__RECEIPT_PASSWORD="$receipts" \
+      PILLARBOX__PROVIDERS__FIRETEXT__RECEIPT_USER=receipts \
+      PILLARBOX__PROVIDERS__FIRETEXT__RECEIPT_PASSWORD="$receipts" \
+      SIMULATOR_MAIL_RECEIPT_URL="http://receipts:$receipts@$api/notifications/email/ses" \
       PILLARBOX__API__INBOUND_MMG_USERS=mmg \
       PILLARBOX__API__INBOUND_MMG_PASSWORDS="$inbound" \
       PILLARBOX__API__INBOUND_FIRETEXT_PASSWORDS="$inbound" \
@@ -79,7 +87,7 @@ stack_start() {
   local name
   export PILLARBOX__LISTEN__NEXT_FREE_PORT=false
   start_process simulator "$BIN/simulator" --http "${SIMULATOR_URL#http://}" \
-    --smtp "${PILLARBOX__PROVIDERS__SMTP__URL#smtp://}" --mail-receipt-url "$NOTIFY_API_URL/notifications/email/ses"
+    --smtp "${PILLARBOX__PROVIDERS__SMTP__URL#smtp://}"
   for name in "${STACK[@]}"; do start_process "$name" "$BIN/$name"; done
   export PILLARBOX__LISTEN__NEXT_FREE_PORT=true
   await_process simulator 30 http_answers "$SIMULATOR_URL/" || fail "the simulator did not start"

@@ -5,7 +5,7 @@
 #   env              what a process needs, ready to source (only while running)
 #   pids/NAME        the id of each process, logs/NAME.log what it said
 #   services/        how Postgres and RabbitMQ were come by, their URLs, ports and passwords
-#   secrets/         sealing key and internal client, made once
+#   secrets/         sealing key, internal client and the providers' passwords, made once
 #   postgres rabbitmq   the data
 # Several may exist side by side: .pillarbox (scripts/run), .pillarbox/test (scripts/test), .pillarbox/bench.
 

@@ -63,14 +63,19 @@ pub struct ApiConfig {
     pub delivery_lease: Duration,
     /// Deliveries by request at a time; further ones wait.
     pub deliveries_at_once: usize,
-    /// HTTP basic auth of the receipt endpoints; off when no user is set.
+    /// HTTP basic auth of the receipt endpoints. Without it the process does not start, unless
+    /// `receipts_without_credentials` says that whoever reaches these endpoints may post.
     pub receipt_user: String,
     pub receipt_password: Secret,
+    /// Anybody may say what became of a message: right only where something in front of the API asks for credentials.
+    pub receipts_without_credentials: bool,
     /// HTTP basic auth of the endpoints for texts that people send: any user of a list with any password of a list, both
     /// separated by commas. Nobody gets in where a list is empty. Firetext's user is `notify`.
     pub inbound_mmg_users: String,
     pub inbound_mmg_passwords: Secret,
     pub inbound_firetext_passwords: Secret,
+    /// Anybody may post texts: right only where something in front of the API asks for credentials.
+    pub inbound_without_credentials: bool,
 }
 
 impl Default for ApiConfig {
@@ -94,9 +99,11 @@ impl Default for ApiConfig {
             deliveries_at_once: 256,
             receipt_user: String::new(),
             receipt_password: Secret::default(),
+            receipts_without_credentials: false,
             inbound_mmg_users: String::new(),
             inbound_mmg_passwords: Secret::default(),
             inbound_firetext_passwords: Secret::default(),
+            inbound_without_credentials: false,
         }
     }
 }
@@ -121,9 +128,7 @@ impl ApiConfig {
             let problem = "at least 10s: a slow provider's answer must find the claim still ours";
             return Err(BadSetting { key: "delivery_lease", problem });
         }
-        if self.receipt_user.is_empty() != self.receipt_password.is_empty() {
-            return Err(BadSetting { key: "receipt_password", problem: "set together with receipt_user" });
-        }
+        self.check_credentials()?;
         let urls = [
             ("public_url", &self.public_url),
             ("unsubscribe_url", &self.unsubscribe_url),
@@ -138,6 +143,48 @@ impl ApiConfig {
     }
 }
 
+impl ApiConfig {
+    /// A door is open to everybody only where that is said by name, and nothing else is.
+    fn check_credentials(&self) -> Result<(), BadSetting> {
+        let refuse = |key, problem| Err(BadSetting { key, problem });
+        if self.receipt_user.is_empty() != self.receipt_password.is_empty() {
+            return refuse("receipt_password", "set together with receipt_user");
+        }
+        match (self.receipt_user.is_empty(), self.receipts_without_credentials) {
+            (true, false) => refuse(
+                "receipt_user",
+                "set it and receipt_password, which providers are to use for receipts; or, where something in front of \
+                 the API asks them, receipts_without_credentials = true",
+            ),
+            (false, true) => refuse("receipts_without_credentials", "not together with receipt_user"),
+            _ if self.inbound_without_credentials && self.has_inbound_credentials() => {
+                refuse("inbound_without_credentials", "not together with credentials")
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn has_inbound_credentials(&self) -> bool {
+        !self.inbound_mmg_users.is_empty()
+            || !self.inbound_mmg_passwords.is_empty()
+            || !self.inbound_firetext_passwords.is_empty()
+    }
+
+    /// Says at every start which doors are open to everybody.
+    pub(crate) fn warn(&self) {
+        if self.receipts_without_credentials {
+            tracing::warn!(
+                "api.receipts_without_credentials: whoever reaches the API may say what became of any message"
+            );
+        }
+        if self.inbound_without_credentials {
+            tracing::warn!(
+                "api.inbound_without_credentials: whoever reaches the API may write to services as anybody"
+            );
+        }
+    }
+}
+
 /// The section `internal`: who may call what is not for services.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -145,4 +192,38 @@ pub struct InternalConfig {
     /// `notify-admin:secret`, more after commas. A client may stand several times: any of its secrets opens the door, so
     /// that they can be rotated.
     pub clients: Secret,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(change: impl FnOnce(&mut ApiConfig)) -> Result<(), &'static str> {
+        let mut config = ApiConfig::default();
+        change(&mut config);
+        config.check().map_err(|bad| bad.key)
+    }
+
+    #[test]
+    fn no_door_of_the_providers_is_open_by_silence() {
+        assert_eq!(check(|_| ()), Err("receipt_user"));
+        assert_eq!(check(|config| config.receipt_user = "mmg".into()), Err("receipt_password"));
+        assert_eq!(check(|config| config.receipts_without_credentials = true), Ok(()));
+        let with_credentials = |config: &mut ApiConfig| {
+            config.receipt_user = "mmg".into();
+            config.receipt_password = "hush".into();
+        };
+        assert_eq!(check(with_credentials), Ok(()));
+        let both = check(|config| {
+            with_credentials(config);
+            config.receipts_without_credentials = true;
+        });
+        assert_eq!(both, Err("receipts_without_credentials"));
+        let inbound = check(|config| {
+            with_credentials(config);
+            config.inbound_without_credentials = true;
+            config.inbound_firetext_passwords = "fire".into();
+        });
+        assert_eq!(inbound, Err("inbound_without_credentials"));
+    }
 }

@@ -46,7 +46,7 @@ async fn deliver(app: &App, id: NotificationId) -> Result<(), Problem> {
     if !claims.not_found.is_empty() {
         return Err(Problem::NoResult);
     }
-    let mut settlements = claims.failed;
+    let mut settlements = claims.ended;
     for claimed in claims.claimed {
         settlements.push(app.delivery.attempt(claimed).await);
     }

@@ -54,7 +54,7 @@ use db::{
 use delivery::Delivery;
 use domain::{clock::Clock, retry::RetryPolicy};
 use provider::Providers;
-use service::{Context, health::Readiness, lifecycle::Tasks};
+use service::{Context, health::Readiness, lifecycle::Tasks, tally::Tally};
 use tokio::{runtime::Handle, sync::Semaphore};
 
 pub use crate::config::{ApiConfig, Config, InternalConfig};
@@ -81,6 +81,7 @@ struct App {
     main_runtime: Handle,
     readiness: Readiness,
     receipts: receipt::Receipts,
+    strange_receipts: Tally,
     tasks: Tasks,
 }
 
@@ -128,6 +129,7 @@ pub async fn serve(
 
 async fn start(config: Config, clock: Clock, context: Context) -> Result<Arc<App>, service::Error> {
     config.api.check()?;
+    config.api.warn();
     let keyring = Arc::new(config.sealing.keyring()?);
     let clients = Clients::parse(config.internal.clients.expose())?;
     let providers = Providers::new(&config.providers)?;
@@ -151,7 +153,7 @@ async fn start(config: Config, clock: Clock, context: Context) -> Result<Arc<App
         stored.announce(admitted);
     });
     let receipts = receipt::start(config.database, move |group| {
-        heard.announce(group.iter().copied().flatten());
+        heard.announce(group.iter().filter_map(|reception| reception.wake()));
     });
     context.tasks.attend("intake", intake.ended());
     context.tasks.attend("receipts", receipts.ended());
@@ -185,6 +187,7 @@ async fn start(config: Config, clock: Clock, context: Context) -> Result<Arc<App
         main_runtime: Handle::current(),
         readiness: context.readiness,
         receipts,
+        strange_receipts: Tally::default(),
         tasks: context.tasks,
     }))
 }

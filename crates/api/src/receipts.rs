@@ -1,7 +1,8 @@
 //! What providers say happened. Stored in their words and answered at once; a worker applies them.
 //!
-//! They carry no token. Whoever wants more than the secrecy of the URL configures HTTP basic auth, and puts the credentials
-//! into the receipt URL that the provider is given.
+//! They carry no token but HTTP basic auth, whose credentials stand in the receipt URL that the provider is given. A receipt
+//! decides what a team is told and charged, so nobody may post one who is not configured, unless the configuration says so by
+//! name: then what stands in front of the API has to ask.
 
 use std::borrow::Cow;
 
@@ -9,9 +10,9 @@ use actix_web::{
     HttpRequest, HttpResponse,
     web::{Bytes, Data, Payload},
 };
-use db::receipt::NewReceipt;
+use db::receipt::{NewReceipt, Reception};
 use domain::{id::ReceiptId, receipt::ReceiptWords};
-use provider::BadReceipt;
+use provider::{BadReceipt, ses_receipt::Posted};
 use serde_json::json;
 
 use crate::{
@@ -48,7 +49,20 @@ pub(crate) async fn ses(
     app: Data<App>,
 ) -> Result<HttpResponse, PlainError> {
     let body = read(&app, &request, payload).await?;
-    store(&app, app.delivery.providers.read_email_receipt(json(&body).as_bytes())).await
+    match app.delivery.providers.read_sns(json(&body).as_bytes()).map_err(Problem::Receipt)? {
+        Posted::Receipt(words) => return store(&app, Ok(words)).await,
+        Posted::Subscribed { topic, url } => {
+            tracing::warn!(
+                topic,
+                url,
+                "a topic of SNS waits to post receipts here: open its URL if it is yours"
+            );
+        }
+        Posted::Unsubscribed { topic, url } => {
+            tracing::warn!(topic, url, "a topic of SNS posts no more receipts here: its URL takes that back");
+        }
+    }
+    Ok(success())
 }
 
 async fn read(app: &App, request: &HttpRequest, payload: Payload) -> Result<Bytes, Problem> {
@@ -66,14 +80,20 @@ pub(crate) fn json(body: &[u8]) -> Cow<'_, str> {
 async fn store(app: &App, words: Result<ReceiptWords, BadReceipt>) -> Result<HttpResponse, PlainError> {
     let received_at = app.clock.now();
     let receipt = NewReceipt { id: ReceiptId::new(received_at), words: words?, received_at };
-    app.receipts.submit(receipt).await?;
-    Ok(HttpResponse::Ok().json(json!({ "result": "success" })))
+    if app.receipts.submit(receipt).await? == Reception::NotOurs {
+        app.strange_receipts.count(1, received_at, |receipts| {
+            tracing::warn!(receipts, "receipts for no notification of ours: dropped");
+        });
+    }
+    Ok(success())
+}
+
+fn success() -> HttpResponse {
+    HttpResponse::Ok().json(json!({ "result": "success" }))
 }
 
 fn is_welcome(app: &App, request: &HttpRequest) -> bool {
     let (user, password) = (&app.config.receipt_user, app.config.receipt_password.expose());
-    if user.is_empty() {
-        return true;
-    }
-    Credentials::of(request.headers()).is_some_and(|given| given.are(user, password))
+    let is_known = || Credentials::of(request.headers()).is_some_and(|given| given.are(user, password));
+    app.config.receipts_without_credentials || (!user.is_empty() && is_known())
 }

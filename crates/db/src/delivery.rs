@@ -2,7 +2,7 @@
 //!
 //! Two round trips share the cost of many notifications. Between them no transaction and no connection is held.
 
-use std::time::Duration;
+use std::{collections::HashMap, time::Duration};
 
 use chrono::{DateTime, Utc};
 use diesel::{Connection, PgConnection, QueryResult, RunQueryDsl, sql_types as sql};
@@ -19,6 +19,7 @@ use uuid::Uuid;
 
 use crate::{
     due::{self, Later, Lease},
+    evidence::{self, Proof},
     handful, receipt,
     sealing::Keyring,
     statement::{Words, statement},
@@ -35,11 +36,24 @@ pub struct Claimed {
 #[derive(Debug, Default)]
 pub struct Claims {
     pub claimed: Vec<Claimed>,
-    /// Claimed, and failed before any provider is asked: to be settled. Their last holder never settled them, or they cannot
+    /// Claimed, and ended before any provider is asked: to be settled. Their last holder never settled them, or they cannot
     /// be read.
-    pub failed: Vec<Settlement>,
+    pub ended: Vec<Settlement>,
+    /// Claimed, and with a provider already: a receipt says so, though nobody heard its yes.
+    pub taken: Vec<Taken>,
     /// No notification has this id, or its commit is not visible yet.
     pub not_found: Vec<Uuid>,
+}
+
+/// A notification that a provider has, and that is still to be noted as handed over.
+#[derive(Debug)]
+pub struct Taken {
+    pub lease: Lease,
+    pub by: ProviderId,
+    pub heard_at: DateTime<Utc>,
+    pub international: bool,
+    /// None: it cannot be read (any more).
+    pub notification: Option<Notification>,
 }
 
 statement! {
@@ -75,8 +89,8 @@ type Loaded = (
     DateTime<Utc>,
 );
 
-/// Claims and loads what is due among `ids`. Rows that are due but no longer `created` (a receipt outran our settle, a
-/// time-out) are done with on the spot.
+/// Claims and loads what is due among `ids`. Rows that are due but no longer `created` (a yes that was written down late) are
+/// done with on the spot.
 ///
 /// # Errors
 /// When a query fails; then nothing is claimed.
@@ -111,16 +125,21 @@ fn load(
     now: DateTime<Utc>,
     claims: &mut Claims,
 ) -> QueryResult<()> {
-    let mut fail = |lease, failure| claims.failed.push(unsent(lease, failure, now));
+    let mut fail = |lease, failure| claims.ended.push(unsent(lease, failure, now));
     let ids = leases.iter().map(Lease::subject).collect();
     let rows: Vec<Loaded> = Load { ids, _binds: std::marker::PhantomData }.load(conn)?;
-    let mut rows: std::collections::HashMap<Uuid, Loaded> =
-        rows.into_iter().map(|row| (row.0.0, row)).collect();
+    let mut rows: HashMap<Uuid, Loaded> = rows.into_iter().map(|row| (row.0.0, row)).collect();
+    let mut taken = taken(conn, &leases, &rows, now)?;
     let (mut stale, mut not_loaded) = (Vec::new(), Vec::new());
     for lease in leases {
         match rows.remove(&lease.subject()) {
             // Finished by other means.
             Some(row) if row.0.4 != Status::Created.as_str() => stale.push(lease),
+            Some(row) if let Some(Proof { by, heard_at, .. }) = taken.remove(&lease.subject()) => {
+                let international = row.1.2;
+                let notification = notification(keyring, row).ok();
+                claims.taken.push(Taken { lease, by, heard_at, international, notification });
+            }
             Some(_) if lease.lapsed() => fail(lease, lost()),
             Some(row) => match notification(keyring, row) {
                 Ok(notification) => claims.claimed.push(Claimed { lease, notification }),
@@ -138,19 +157,32 @@ fn load(
     Ok(())
 }
 
-/// An attempt that ended before it began.
+/// What was tried before, and may be with a provider. Nothing else is asked about: a first attempt has no history.
+fn taken(
+    conn: &mut PgConnection,
+    leases: &[Lease],
+    rows: &HashMap<Uuid, Loaded>,
+    now: DateTime<Utc>,
+) -> QueryResult<HashMap<Uuid, Proof>> {
+    let tried = leases.iter().filter(|lease| lease.lapsed() || lease.failures() > 0);
+    let created = tried.filter_map(|lease| {
+        let (_, _, channel, _, status) = &rows.get(&lease.subject())?.0;
+        let channel = channel.parse().ok()?;
+        (status == Status::Created.as_str()).then_some((lease, channel))
+    });
+    Ok(evidence::taken(conn, &created.collect::<Vec<_>>(), now)?.into_iter().collect())
+}
+
+/// An attempt that ended before it began. One that lapsed began when its holder claimed it.
 fn unsent(lease: Lease, failure: SendFailure, at: DateTime<Utc>) -> Settlement {
     let outcome = Outcome::Failed(failure);
-    Settlement {
-        lease,
-        attempt: Attempt { provider: None, took: Duration::ZERO, billable_units: 0, outcome },
-        at,
-    }
+    let took = lease.lapsed_since().and_then(|since| (at - since).to_std().ok()).unwrap_or_default();
+    Settlement { lease, attempt: Attempt { provider: None, took, billable_units: 0, outcome }, at }
 }
 
 /// See [`Lease::lapsed`].
 fn lost() -> SendFailure {
-    SendFailure::Transient("whoever was sending it did not say in time what came of it".into())
+    SendFailure::Unanswered("whoever was sending it did not say in time what came of it".into())
 }
 
 fn unreadable() -> SendFailure {
@@ -187,6 +219,18 @@ fn notification(keyring: &Keyring, row: Loaded) -> Result<Notification, Unreadab
         service: Sender { active, name, prefix_sms, email_local_part: sendable_local_part(email_local_part) },
         created_at,
     })
+}
+
+/// Reads notifications, whoever holds them. What cannot be read is left out.
+///
+/// # Errors
+/// When the query fails.
+pub fn read(conn: &mut PgConnection, keyring: &Keyring, ids: Vec<Uuid>) -> QueryResult<Vec<Notification>> {
+    if ids.is_empty() {
+        return Ok(Vec::new());
+    }
+    let rows: Vec<Loaded> = Load { ids, _binds: std::marker::PhantomData }.load(conn)?;
+    Ok(rows.into_iter().filter_map(|row| notification(keyring, row).ok()).collect())
 }
 
 statement! {
@@ -230,7 +274,7 @@ statement! {
          THEN t.status::notification_status ELSE n.status END,
        updated_at = CASE WHEN n.sent_at IS NULL AND n.status::text = ANY(t.from_statuses) THEN t.at ELSE n.updated_at END,
        sent_at = COALESCE(n.sent_at, t.at),
-       sent_by = COALESCE(n.sent_by, t.provider::provider),
+       sent_by = CASE WHEN n.sent_at IS NULL THEN t.provider::provider ELSE n.sent_by END,
        provider_reference = COALESCE(n.provider_reference, t.reference),
        billable_units = GREATEST(n.billable_units, t.units)
      FROM (SELECT *, ? AS from_statuses FROM UNNEST(?, ?, ?, ?, ?, ?)
@@ -293,16 +337,17 @@ fn write(
     settlements: &[Settlement],
     policy: &RetryPolicy,
 ) -> QueryResult<Vec<WakeUp>> {
-    record_attempts(conn, settlements)?;
+    record_attempts(conn, settlements.iter().map(|s| (s.lease.subject(), &s.attempt, s.at)))?;
     let (mut handed_over, mut given_up, mut later, mut simulated) = (vec![], vec![], vec![], vec![]);
     for settlement @ Settlement { lease, attempt, at } in settlements {
         match &attempt.outcome {
-            Outcome::HandedOver { status, provider_reference, simulated_receipt } => {
+            Outcome::HandedOver { simulated_receipt, .. } => {
                 if let Some(words) = simulated_receipt.clone() {
                     let id = ReceiptId::new(*at);
-                    simulated.push(receipt::NewReceipt { id, words, received_at: *at });
+                    let new = receipt::NewReceipt { id, words, received_at: *at };
+                    simulated.push((new, NotificationId(lease.subject())));
                 }
-                handed_over.push((settlement, *status, provider_reference.as_deref()));
+                handed_over.push(lease);
             }
             Outcome::Refused(_) => given_up.push((settlement, Status::TechnicalFailure)),
             Outcome::Failed(failure) => match policy.after(lease.failures(), failure) {
@@ -313,32 +358,43 @@ fn write(
             },
         }
     }
-    hand_over(conn, handed_over)?;
+    note_hand_overs(conn, settlements.iter().map(|s| (s.lease.subject(), &s.attempt, s.at)))?;
+    due::finish(conn, handed_over)?;
     give_up(conn, given_up)?;
     due::postpone(conn, &later)?;
-    let stored = receipt::store(conn, &simulated)?;
-    Ok(stored.into_iter().flatten().collect())
+    let simulated: Vec<_> = simulated.iter().map(|(receipt, id)| (receipt, *id)).collect();
+    receipt::put(conn, &simulated)
 }
 
-/// The provider has it, whoever holds the lease by now: the row says so in any case.
-fn hand_over(conn: &mut PgConnection, mut rows: Vec<(&Settlement, Status, Option<&str>)>) -> QueryResult<()> {
+/// Notes of attempts, each with its notification and the time at which it ended, that the provider has the message: whoever
+/// holds the lease by now, the row says so in any case. Other attempts are left alone.
+pub(crate) fn note_hand_overs<'a>(
+    conn: &mut PgConnection,
+    ended: impl Iterator<Item = (Uuid, &'a Attempt, DateTime<Utc>)>,
+) -> QueryResult<()> {
+    let handed_over = |(id, attempt, at): (Uuid, &'a Attempt, DateTime<Utc>)| match &attempt.outcome {
+        Outcome::HandedOver { status, provider_reference, .. } => {
+            Some((id, attempt, *status, provider_reference.as_deref(), at))
+        }
+        Outcome::Failed(_) | Outcome::Refused(_) => None,
+    };
+    let mut rows: Vec<_> = ended.filter_map(handed_over).collect();
     if rows.is_empty() {
         return Ok(());
     }
     // In one order, so that two settles (or a settle and a receipt) never wait for each other in a circle.
-    rows.sort_by_key(|row| row.0.lease.subject());
+    rows.sort_by_key(|row| row.0);
     HandOver {
         from: words(Trigger::HandedOver),
-        ids: rows.iter().map(|row| row.0.lease.subject()).collect(),
-        statuses: rows.iter().map(|row| row.1.as_str()).collect(),
-        providers: rows.iter().map(|row| row.0.attempt.provider.map(ProviderId::as_str)).collect(),
-        references: rows.iter().map(|row| row.2.map(Words)).collect(),
-        units: rows.iter().map(|row| row.0.attempt.billable_units).collect(),
-        ats: rows.iter().map(|row| row.0.at).collect(),
+        ids: rows.iter().map(|row| row.0).collect(),
+        statuses: rows.iter().map(|row| row.2.as_str()).collect(),
+        providers: rows.iter().map(|row| row.1.provider.map(ProviderId::as_str)).collect(),
+        references: rows.iter().map(|row| row.3.map(Words)).collect(),
+        units: rows.iter().map(|row| row.1.billable_units).collect(),
+        ats: rows.iter().map(|row| row.4).collect(),
         _binds: std::marker::PhantomData,
     }
     .execute(conn)?;
-    due::finish(conn, rows.iter().map(|row| &row.0.lease))?;
     Ok(())
 }
 
@@ -368,22 +424,25 @@ fn give_up(conn: &mut PgConnection, mut rows: Vec<(&Settlement, Status)>) -> Que
     Ok(())
 }
 
-fn record_attempts(conn: &mut PgConnection, settlements: &[Settlement]) -> QueryResult<()> {
-    let reason = |s: &Settlement| match &s.attempt.outcome {
+/// Writes down attempts, each with its notification and the time at which it ended.
+pub(crate) fn record_attempts<'a>(
+    conn: &mut PgConnection,
+    ended: impl Iterator<Item = (Uuid, &'a Attempt, DateTime<Utc>)>,
+) -> QueryResult<()> {
+    let ended: Vec<_> = ended.collect();
+    let reason = |attempt: &Attempt| match &attempt.outcome {
         Outcome::HandedOver { .. } => None,
         Outcome::Failed(failure) => Some(failure.to_string()),
         Outcome::Refused(reason) => Some((*reason).to_string()),
     };
-    let reasons: Vec<Option<String>> = settlements.iter().map(reason).collect();
+    let took = |attempt: &Attempt| i32::try_from(attempt.took.as_millis()).unwrap_or(i32::MAX);
+    let reasons: Vec<Option<String>> = ended.iter().map(|e| reason(e.1)).collect();
     RecordAttempts {
-        ids: settlements.iter().map(|s| s.lease.subject()).collect(),
-        ats: settlements.iter().map(|s| s.at).collect(),
-        providers: settlements.iter().map(|s| s.attempt.provider.map(ProviderId::as_str)).collect(),
-        took: settlements
-            .iter()
-            .map(|s| i32::try_from(s.attempt.took.as_millis()).unwrap_or(i32::MAX))
-            .collect(),
-        outcomes: settlements.iter().map(|s| outcome_word(&s.attempt.outcome)).collect(),
+        ids: ended.iter().map(|e| e.0).collect(),
+        ats: ended.iter().map(|e| e.2).collect(),
+        providers: ended.iter().map(|e| e.1.provider.map(ProviderId::as_str)).collect(),
+        took: ended.iter().map(|e| took(e.1)).collect(),
+        outcomes: ended.iter().map(|e| outcome_word(&e.1.outcome)).collect(),
         reasons: reasons.iter().map(|reason| reason.as_deref().map(Words)).collect(),
         _binds: std::marker::PhantomData,
     }

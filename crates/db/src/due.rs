@@ -2,8 +2,8 @@
 //!
 //! One narrow table is at once the outbox, the scheduled send, the retry schedule and the lease of whoever works on it now.
 //! A row is put there in the same transaction as the thing that it is about, and leaves in the same transaction as the
-//! outcome. So at every moment: a notification that is `created` has its row here. (A text's receipt that outruns the hand-over
-//! changes the status first; the settle, or the next claim, then takes the row away.)
+//! outcome. So at every moment: a notification that is `created` has its row here. (A yes that is written down after its lease
+//! has passed on changes the status first; the next claim then takes the row away.)
 //!
 //! ```text
 //!            accept                       claim                          settle: handed over, given up
@@ -35,15 +35,18 @@
 //! whose time has come".
 //!
 //! What this does not promise: a worker that dies between the provider's yes and our settle leaves a row that is sent again
-//! a step of the ladder after its lease has ended, unless it is a text whose receipt has arrived by then (an e-mail's receipt
-//! waits for the hand-over to be written down). A database that stays away from its settle for as long comes to the same.
-//! That is the one case of a double send.
+//! a step of the ladder after its lease has ended, unless its receipt has arrived by then: that is the yes, and whoever claims
+//! next writes it down instead of sending (`evidence.rs`). A database that stays away from its settle for as long comes to
+//! the same. That is the one case of a double send.
 
 use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
 use diesel::{OptionalExtension, PgConnection, QueryResult, RunQueryDsl, sql_types as sql};
-use domain::wakeup::{Kind, WakeUp};
+use domain::{
+    id::{LeaseId, made_at},
+    wakeup::{Kind, WakeUp},
+};
 use uuid::Uuid;
 
 use crate::statement::statement;
@@ -64,7 +67,7 @@ pub struct Lease {
     token: Uuid,
     until: DateTime<Utc>,
     failures: u16,
-    lapsed: bool,
+    lapsed_since: Option<DateTime<Utc>>,
 }
 
 impl Lease {
@@ -89,7 +92,12 @@ impl Lease {
     /// Whoever held it before said nothing for the length of the lease: dead, cut off, or very late. That was a failed attempt.
     #[must_use]
     pub fn lapsed(&self) -> bool {
-        self.lapsed
+        self.lapsed_since.is_some()
+    }
+
+    /// When that holder had claimed it.
+    pub(crate) fn lapsed_since(&self) -> Option<DateTime<Utc>> {
+        self.lapsed_since
     }
 
     /// How long it waits when the ladder says `after`: so long; and when it [`lapsed`](Self::lapsed), up to as long again,
@@ -97,7 +105,7 @@ impl Lease {
     #[must_use]
     pub fn apart(&self, after: Duration) -> Duration {
         let chance = self.subject.as_bytes()[15 - usize::from(self.failures % 7)];
-        if self.lapsed { after + after * u32::from(chance) / 256 } else { after }
+        if self.lapsed() { after + after * u32::from(chance) / 256 } else { after }
     }
 }
 
@@ -116,9 +124,9 @@ statement! {
         now: DateTime<Utc> => sql::Timestamptz,
         until: DateTime<Utc> => sql::Timestamptz,
         token: Uuid => sql::Uuid,
-    } -> (sql::Uuid, sql::SmallInt, sql::Bool),
+    } -> (sql::Uuid, sql::SmallInt, sql::Nullable<sql::Uuid>),
     // SKIP LOCKED: whoever has the row locked is claiming or settling it, and waiting for them would only prove them first.
-    "WITH free AS (SELECT subject_id, lease IS NOT NULL AS lapsed FROM due
+    "WITH free AS (SELECT subject_id, lease AS lapsed FROM due
        WHERE subject_id = ANY(?) AND kind::text = ANY(?) AND due_at <= ? ORDER BY subject_id FOR UPDATE SKIP LOCKED)
      UPDATE due SET due_at = ?, lease = ? FROM free WHERE due.subject_id = free.subject_id
      RETURNING due.subject_id, due.failures, free.lapsed"
@@ -135,8 +143,9 @@ pub fn claim(
     now: DateTime<Utc>,
     lease: Duration,
 ) -> QueryResult<Claims> {
-    let (token, until) = (Uuid::new_v4(), later(now, lease));
-    let taken: Vec<(Uuid, i16, bool)> = Claim {
+    // A UUIDv7, so that whoever finds the lease lapsed knows since when it was held.
+    let (token, until) = (LeaseId::new(now).0, later(now, lease));
+    let taken: Vec<(Uuid, i16, Option<Uuid>)> = Claim {
         subjects,
         kinds: kinds.iter().map(|kind| kind.as_str()).collect(),
         now,
@@ -146,14 +155,19 @@ pub fn claim(
     }
     .load(conn)?;
     let not_due = subjects.iter().copied().filter(|id| !taken.iter().any(|(t, ..)| t == id)).collect();
-    let lease = |(subject, failures, lapsed): (Uuid, i16, bool)| Lease {
+    let lease = |(subject, failures, lapsed): (Uuid, i16, Option<Uuid>)| Lease {
         subject,
         token,
         until,
         failures: failures.unsigned_abs(),
-        lapsed,
+        lapsed_since: lapsed.map(held_since),
     };
     Ok(Claims { leases: taken.into_iter().map(lease).collect(), not_due })
+}
+
+/// Since when a lease is held. Builds before 2600 made tokens that do not say: then for ever.
+fn held_since(token: Uuid) -> DateTime<Utc> {
+    made_at(token).unwrap_or(DateTime::UNIX_EPOCH)
 }
 
 statement! {
@@ -220,6 +234,36 @@ pub fn postpone(conn: &mut PgConnection, rows: &[Later<'_>]) -> QueryResult<()> 
         _binds: std::marker::PhantomData,
     }
     .execute(conn)?;
+    Ok(())
+}
+
+statement! {
+    Hasten {
+        soon: DateTime<Utc> => sql::Timestamptz,
+        subjects: Vec<Uuid> => sql::Array<sql::Uuid>,
+    } -> (),
+    "UPDATE due SET due_at = LEAST(due_at, soon.at), wake_at = LEAST(due_at, soon.at) FROM (SELECT ?::timestamptz AS at) AS soon
+     WHERE subject_id = ANY(?) AND lease IS NULL"
+}
+
+/// Rows that wait, and that nobody holds, wait no longer than until `soon`.
+pub(crate) fn hasten(conn: &mut PgConnection, subjects: Vec<Uuid>, soon: DateTime<Utc>) -> QueryResult<()> {
+    if !subjects.is_empty() {
+        Hasten { soon, subjects, _binds: std::marker::PhantomData }.execute(conn)?;
+    }
+    Ok(())
+}
+
+statement! {
+    Cancel {
+        subjects: Vec<Uuid> => sql::Array<sql::Uuid>,
+    } -> (),
+    "DELETE FROM due WHERE subject_id = ANY(?) AND lease IS NULL"
+}
+
+/// Nothing is to be done about these any more. What somebody holds, its holder finishes.
+pub(crate) fn cancel(conn: &mut PgConnection, subjects: Vec<Uuid>) -> QueryResult<()> {
+    Cancel { subjects, _binds: std::marker::PhantomData }.execute(conn)?;
     Ok(())
 }
 

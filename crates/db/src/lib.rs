@@ -37,6 +37,7 @@ pub mod delivery;
 pub mod document;
 pub mod due;
 mod error;
+mod evidence;
 mod group_writer;
 pub mod guest_list;
 mod handful;

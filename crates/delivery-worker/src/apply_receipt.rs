@@ -1,21 +1,22 @@
 //! Receipts: what a provider said, turned into a status.
 
-use std::{sync::Arc, time::Duration};
+use std::time::Duration;
 
 use broker::{Consumer, Incoming, ParkReason};
 use chrono::{DateTime, TimeDelta, Utc};
 use db::{
     due::Lease,
-    receipt::{ClaimedReceipt, Effect, Standing},
+    receipt::{ClaimedReceipt, Effect, HandOver, Standing},
 };
 use delivery::Delivery;
 use domain::{
+    notification::{Attempt, Notification},
     phone,
     retry::{Next, RetryPolicy, SendFailure},
-    status::{Channel, Status},
     wakeup::Kind,
 };
 use service::Context;
+use uuid::Uuid;
 
 use crate::Worker;
 
@@ -38,8 +39,13 @@ async fn run(worker: Worker, mut consumer: Consumer) -> Result<(), service::Erro
             message.park(ParkReason::MalformedBody).await;
         }
         let ids = sound.iter().filter_map(Incoming::wake_up).map(|wake| wake.subject).collect();
-        match apply(&worker, ids).await {
-            Ok(()) => Incoming::ack_all(sound).await,
+        match apply(&worker.delivery, ids).await {
+            Ok(forgotten) => {
+                worker.forgotten_receipts.count(forgotten, worker.delivery.clock.now(), |receipts| {
+                    tracing::warn!(receipts, "of providers that never had what they tell of: forgotten");
+                });
+                Incoming::ack_all(sound).await;
+            }
             Err(error) => {
                 tracing::warn!(%error, "no receipt could be applied");
                 tokio::time::sleep(DATABASE_PAUSE).await;
@@ -50,58 +56,85 @@ async fn run(worker: Worker, mut consumer: Consumer) -> Result<(), service::Erro
     Ok(())
 }
 
-/// Claims, weighs and applies in one visit to the database: nothing outside of it is asked in between.
-async fn apply(worker: &Worker, ids: Vec<uuid::Uuid>) -> Result<(), db::DbError> {
-    let Delivery { db, policy, clock, lease, .. } = &worker.delivery;
-    let (now, lease, policy) = (clock.now(), *lease, Arc::clone(policy));
-    let weigh = move |receipt: ClaimedReceipt| {
-        let effect = weigh(&receipt, now, &policy);
-        (receipt, effect)
-    };
+/// Claims, weighs and applies in one visit to the database: nothing outside of it is asked in between. Answers how many were
+/// false, and are forgotten.
+///
+/// # Errors
+/// When the database cannot be asked. What was claimed then comes back when its lease ends.
+pub async fn apply(delivery: &Delivery, ids: Vec<Uuid>) -> Result<usize, db::DbError> {
+    let (db, delivery, now) = (delivery.db.clone(), delivery.clone(), delivery.clock.now());
     db.run("receipt.apply", move |conn| {
-        let claimed = db::receipt::claim(conn, &ids, now, lease)?;
-        let effects: Vec<_> = claimed.into_iter().map(weigh).collect();
-        db::receipt::apply(conn, &effects, now)
+        let mut claimed = db::receipt::claim(conn, &ids, now, delivery.lease)?;
+        let unnoted = claimed.iter().filter_map(unnoted).map(|standing| standing.id.0).collect();
+        let notifications = db::delivery::read(conn, &delivery.keyring, unnoted)?;
+        for receipt in &mut claimed {
+            receipt.hand_over = unnoted_hand_over(&delivery, receipt, &notifications);
+        }
+        let weighed = claimed.into_iter().map(|receipt| {
+            let effect = weigh(&receipt, now, &delivery.policy);
+            (receipt, effect)
+        });
+        let effects: Vec<_> = weighed.collect();
+        db::receipt::apply(conn, &effects, now)?;
+        Ok(effects.iter().filter(|(_, effect)| matches!(effect, Effect::Forget)).count())
     })
-    .await?;
-    Ok(())
+    .await
+}
+
+/// The notification, when the receipt proves a hand-over that nobody noted.
+fn unnoted(receipt: &ClaimedReceipt) -> Option<&Standing> {
+    let standing = receipt.notification.as_ref()?;
+    (standing.hand_over == HandOver::Unnoted && !receipt.lease.lapsed()).then_some(standing)
+}
+
+fn unnoted_hand_over(
+    delivery: &Delivery,
+    receipt: &ClaimedReceipt,
+    notifications: &[Notification],
+) -> Option<Attempt> {
+    let Standing { id, international, .. } = *unnoted(receipt)?;
+    let notification = notifications.iter().find(|notification| notification.id == id);
+    Some(delivery.taken(id, receipt.words.provider, international, notification))
 }
 
 /// What a receipt does to the notification as it stands.
 fn weigh(receipt: &ClaimedReceipt, now: DateTime<Utc>, policy: &RetryPolicy) -> Effect {
-    let id = receipt.lease.subject();
     if receipt.lease.lapsed() {
         return later(&receipt.lease, now, policy, "no worker lived to apply it");
     }
-    let Some(standing) = &receipt.notification else {
-        tracing::warn!(receipt = %id, provider = %receipt.words.provider, "a receipt for no notification of ours");
-        return Effect::Nothing("unknown notification");
-    };
-    // It outran our own settle: an e-mail's receipts change what is `sending` or `pending` only.
-    if standing.channel == Channel::Email && standing.status == Status::Created {
-        return until_handed_over(receipt, now);
+    let Some(standing) = &receipt.notification else { return Effect::Forget };
+    match standing.hand_over {
+        HandOver::Noted | HandOver::Unnoted => said(receipt, standing),
+        HandOver::UnderWay => until_noted(receipt, now),
+        HandOver::Never => Effect::Forget,
+    }
+}
+
+/// What a provider says of what it has.
+fn said(receipt: &ClaimedReceipt, standing: &Standing) -> Effect {
+    let ClaimedReceipt { lease, words, .. } = receipt;
+    if standing.sent_by.is_some_and(|carrier| carrier != words.provider) {
+        return Effect::Nothing("another provider carried it");
     }
     if without_handset_receipts(standing) {
         return Effect::Nothing("the country gives no receipts from handsets");
     }
-    let meaning = provider::meaning(&receipt.words, standing.status, standing.sent_by);
+    let meaning = provider::meaning(words, standing.status, standing.sent_by);
     if meaning.unknown {
-        let status = loggable(&receipt.words.status);
-        let detail = receipt.words.detail.as_deref().map(loggable);
-        tracing::error!(receipt = %id, provider = %receipt.words.provider, status, detail, "an unknown receipt");
+        let (id, status) = (lease.subject(), loggable(&words.status));
+        let detail = words.detail.as_deref().map(loggable);
+        tracing::error!(receipt = %id, provider = %words.provider, status, detail, "an unknown receipt");
     }
     meaning.status.map_or(Effect::Nothing("changes no status"), |to| Effect::Change { to })
 }
 
-/// Looks again when it has waited as long again: soon, since the settle is mostly on its way; and not a step of the ladder later,
-/// since the e-mail may be sent again meanwhile. No notification climbs its ladder for a day.
-fn until_handed_over(receipt: &ClaimedReceipt, now: DateTime<Utc>) -> Effect {
-    let waited = now - receipt.received_at;
-    if waited > TimeDelta::days(1) {
-        return Effect::Nothing("never handed over");
+/// No hand-over takes a day.
+fn until_noted(receipt: &ClaimedReceipt, now: DateTime<Utc>) -> Effect {
+    if now - receipt.received_at > TimeDelta::days(1) {
+        return Effect::Forget;
     }
-    let wait = waited.clamp(TimeDelta::seconds(10), TimeDelta::minutes(5));
-    Effect::Later { due_at: now + wait, failures: receipt.lease.failures() }
+    let due_at = db::receipt::look_again(receipt.received_at, now);
+    Effect::Later { due_at, failures: receipt.lease.failures() }
 }
 
 /// One more step of the ladder; after the last one the receipt does nothing, and `why`.

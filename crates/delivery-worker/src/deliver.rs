@@ -91,7 +91,7 @@ impl Line {
             let message = sorted.by_id.remove(&claimed.lease.subject());
             self.call(claimed, message, permits.split(1));
         }
-        for settlement in claims.failed {
+        for settlement in claims.ended {
             let message = sorted.by_id.remove(&settlement.lease.subject());
             // The receiver lives as long as `self`.
             let _ = self.settled.send(Settled { settlement, message }).await;

@@ -15,7 +15,7 @@ use db::Db;
 use delivery::Delivery;
 use domain::{clock::Clock, retry::RetryPolicy, wakeup::Kind};
 use provider::Providers;
-use service::{Context, Error};
+use service::{Context, Error, tally::Tally};
 
 pub use config::{Config, WorkerConfig};
 
@@ -26,6 +26,8 @@ pub struct Worker {
     pub broker: Broker,
     pub publisher: Publisher,
     pub config: WorkerConfig,
+    /// Receipts that were false.
+    pub forgotten_receipts: Arc<Tally>,
 }
 
 /// Runs a worker until it is told to stop.
@@ -49,7 +51,9 @@ pub async fn run(config: Config, context: Context) -> Result<(), Error> {
         standings_every: delivery::STANDINGS_EVERY,
         db: Db::open(&config.database).await?,
     };
-    let worker = Worker { delivery, publisher: broker.publisher(), broker, config: config.worker };
+    let forgotten_receipts = Arc::default();
+    let worker =
+        Worker { delivery, publisher: broker.publisher(), broker, config: config.worker, forgotten_receipts };
     worker.delivery.read_standings().await;
     start(&worker, &context);
     context.tasks.stopping().cancelled().await;

@@ -14,12 +14,13 @@ mod send;
 mod settle;
 mod simulation;
 mod standings;
+mod taken;
 
 use std::{sync::Arc, time::Duration};
 
 use db::{
     Db, DbError,
-    delivery::{Claimed, Claims, Settlement},
+    delivery::{Claimed, Claims, Settlement, Taken},
     sealing::Keyring,
 };
 use domain::{clock::Clock, retry::RetryPolicy};
@@ -43,14 +44,25 @@ pub struct Delivery {
 }
 
 impl Delivery {
-    /// Claims and loads what is due among `ids`, in one visit to the database.
+    /// Claims and loads what is due among `ids`, in one visit to the database. What a provider has already, though nobody heard
+    /// its yes, is among what `ended`.
     ///
     /// # Errors
     /// When the database cannot be asked. Nothing is claimed then; or, if only its answer was lost, until the lease ends.
     pub async fn claim(&self, ids: Vec<Uuid>) -> Result<Claims, DbError> {
         // Leases run from here, however long the database takes to answer.
         let (keyring, now, lease) = (Arc::clone(&self.keyring), self.clock.now(), self.lease);
-        self.db.run("delivery.claim", move |conn| db::delivery::claim(conn, &keyring, &ids, now, lease)).await
+        let claim = move |conn: &mut _| db::delivery::claim(conn, &keyring, &ids, now, lease);
+        let mut claims = self.db.run("delivery.claim", claim).await?;
+        let taken = std::mem::take(&mut claims.taken);
+        if !taken.is_empty() {
+            tracing::info!(notifications = taken.len(), "not sent again: receipts say that they were taken");
+        }
+        for Taken { lease, by, heard_at, international, notification } in taken {
+            let attempt = self.taken(lease.subject().into(), by, international, notification.as_ref());
+            claims.ended.push(Settlement { lease, attempt, at: heard_at });
+        }
+        Ok(claims)
     }
 
     /// One attempt, which is over early enough for its settle to come within the lease: otherwise somebody else would send it

@@ -98,7 +98,7 @@ async fn send_sms(
         international: notification.international,
     };
     let accepted = provider.send(&text).await?;
-    Ok(handed_over(notification, accepted.reference, None))
+    Ok(handed_over(notification.channel, notification.international, accepted.reference, None))
 }
 
 /// A failed call is charged like a good one, and so is one that is only pretended.
@@ -108,6 +108,13 @@ fn render_sms(notification: &Notification, progress: &mut Progress) -> Sms {
     let sms = Sms::render(&notification.content, &notification.personalisation, prefix);
     progress.billable_units = i32::try_from(sms.fragments()).unwrap_or(i32::MAX);
     sms
+}
+
+/// What a text is charged as.
+pub(crate) fn units(notification: &Notification) -> i32 {
+    let mut progress = Progress::default();
+    render_sms(notification, &mut progress);
+    progress.billable_units
 }
 
 async fn send_email(
@@ -139,7 +146,7 @@ async fn send_email(
         unsubscribe_url: notification.unsubscribe_url.as_deref(),
     };
     let accepted = provider.send(&mail).await?;
-    Ok(handed_over(notification, accepted.reference, None))
+    Ok(handed_over(notification.channel, notification.international, accepted.reference, None))
 }
 
 /// A test key's message: nothing leaves the platform. A provider is drawn as usual, and the receipt that it would send
@@ -162,16 +169,16 @@ fn pretend(
     progress.provider = Some(provider);
     let receipt_reference = reference.clone().unwrap_or_else(|| notification.id.to_string());
     let receipt = simulate(provider, receipt_reference, simulation::end(notification));
-    Ok(handed_over(notification, reference, Some(receipt)))
+    Ok(handed_over(notification.channel, notification.international, reference, Some(receipt)))
 }
 
-fn handed_over(
-    notification: &Notification,
+pub(crate) fn handed_over(
+    channel: Channel,
+    international: bool,
     provider_reference: Option<String>,
     simulated_receipt: Option<ReceiptWords>,
 ) -> Outcome {
-    let abroad = notification.channel == Channel::Sms && notification.international;
-    let status = if abroad { Status::Sent } else { Status::Sending };
+    let status = Status::once_handed_over(channel, international);
     Outcome::HandedOver { status, provider_reference, simulated_receipt }
 }
 

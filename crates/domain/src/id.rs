@@ -79,6 +79,8 @@ ids! {
     ReceivedTextId
     /// A recipient's wish to get no more of a service's e-mails.
     UnsubscribeRequestId
+    /// Who holds what is due.
+    LeaseId
 }
 
 /// Python's `uuid.UUID(text)`: hyphens, braces and `urn:uuid:` are dropped wherever they stand, 32 hex digits must remain.
@@ -107,6 +109,13 @@ fn v7(now: DateTime<Utc>) -> Uuid {
     Builder::from_unix_timestamp_millis(millis, &random).into_uuid()
 }
 
+/// When a UUIDv7 was made, to the millisecond; None for a UUID of another kind.
+#[must_use]
+pub fn made_at(id: Uuid) -> Option<DateTime<Utc>> {
+    let millis = i64::try_from(id.as_u128() >> 80).ok()?;
+    if id.get_version_num() == 7 { DateTime::from_timestamp_millis(millis) } else { None }
+}
+
 /// The smallest UUIDv7 of a millisecond: the bound of a partition, or of "older than".
 #[must_use]
 pub fn lowest_v7(at: DateTime<Utc>) -> Uuid {
@@ -128,6 +137,7 @@ mod tests {
         assert!(a < b);
         assert!(lowest_v7(early) <= a.0 && a.0 < lowest_v7(late) && lowest_v7(late) <= b.0);
         assert_eq!(a.0.get_version_num(), 7);
+        assert_eq!((made_at(a.0), made_at(Uuid::new_v4())), (Some(early), None));
         let later = NotificationId::new(early + TimeDelta::microseconds(1));
         assert!(a < later, "a microsecond apart");
     }

@@ -3,14 +3,16 @@
 
 use domain::status::{ProviderId, Status};
 use libfuzzer_sys::fuzz_target;
-use provider::{firetext, inbound, meaning, mmg, ses_receipt};
+use provider::{BadReceipt, firetext, inbound, meaning, mmg, ses_receipt};
 
 fuzz_target!(|body: &[u8]| {
     let read = [
         mmg::read_receipt(body),
         firetext::read_receipt(body),
-        ses_receipt::read_receipt(body, true),
-        ses_receipt::read_receipt(body, false),
+        ses_receipt::read(body, true).and_then(|posted| match posted {
+            ses_receipt::Posted::Receipt(words) => Ok(words),
+            other => Err(BadReceipt::Invalid(format!("{other:?}"))),
+        }),
     ];
     for words in read.into_iter().flatten() {
         for status in [Status::Created, Status::Sending, Status::Pending, Status::Delivered] {

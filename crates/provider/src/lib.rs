@@ -27,7 +27,6 @@ use std::{
 use domain::{
     id::NotificationId,
     provider::Standing,
-    receipt::ReceiptWords,
     retry::SendFailure,
     status::{Channel, ProviderId},
 };
@@ -215,17 +214,23 @@ impl Providers {
         Ok(find(chosen).expect("the chosen one is one of the configured"))
     }
 
+    /// What a provider's receipts refer to, when that is not our own id.
+    #[must_use]
+    pub fn reference(&self, by: ProviderId, id: NotificationId) -> Option<String> {
+        Some(self.email.iter().find(|provider| provider.id() == by)?.reference(id))
+    }
+
     /// The sender of texts whose service has none.
     #[must_use]
     pub fn default_sms_sender(&self) -> &str {
         &self.sms_sender
     }
 
-    /// Reads a receipt for an e-mail, if the configuration lets us believe it.
+    /// Reads what SNS posts about e-mails, if the configuration lets us believe it.
     ///
     /// # Errors
-    /// As [`ses_receipt::read_receipt`].
-    pub fn read_email_receipt(&self, body: &[u8]) -> Result<ReceiptWords, BadReceipt> {
-        ses_receipt::read_receipt(body, self.accept_unsigned_receipts)
+    /// As [`ses_receipt::read`].
+    pub fn read_sns(&self, body: &[u8]) -> Result<ses_receipt::Posted, BadReceipt> {
+        ses_receipt::read(body, self.accept_unsigned_receipts)
     }
 }

@@ -24,6 +24,7 @@ pub mod config;
 pub mod health;
 pub mod lifecycle;
 pub mod listen;
+pub mod tally;
 pub mod telemetry;
 
 use std::{process::ExitCode, time::Duration};

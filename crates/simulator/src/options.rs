@@ -28,8 +28,8 @@ pub struct Options {
     /// Where Firetext's receipts go when the request names no URL
     #[arg(long)]
     pub firetext_receipt_url: Option<String>,
-    /// Where receipts of mail go, in Amazon's envelope; without it there are none
-    #[arg(long)]
+    /// Where receipts of mail go, in Amazon's envelope; without it there are none. Credentials may be in it
+    #[arg(long, env = "SIMULATOR_MAIL_RECEIPT_URL", hide_env_values = true)]
     pub mail_receipt_url: Option<String>,
     /// Where the platform takes texts that people send over MMG; without it there are none. Credentials may be in it
     #[arg(long, env = "SIMULATOR_MMG_INBOUND_URL", hide_env_values = true)]

@@ -35,7 +35,7 @@ async fn with_a_broker_workers_are_woken_once() {
     let sms = stage.accepted_sms().await;
     let email = id_of(&stage.send("email", &stage.email(&json!({}))).await);
     let body = json!({"CID": sms, "status": "3"}).to_string();
-    assert_eq!(stage.http().post("/notifications/sms/mmg", None, body).await.status, 200);
+    assert_eq!(stage.post_receipt("/notifications/sms/mmg", body).await.status, 200);
     for kind in Kind::ALL {
         eventually(LIMIT, "a message waits", async || {
             (outside.depth(kind).await.unwrap() == 1).then_some(())

@@ -5,7 +5,7 @@ use hyper::Method;
 use serde_json::json;
 use testkit::eventually;
 
-use crate::stage::{LIMIT, Stage};
+use crate::stage::{LIMIT, Stage, id_of};
 
 fn waiting(stage: &Stage) -> i64 {
     db::audit::audit(&mut stage.connect()).unwrap().receipts_waiting
@@ -14,21 +14,21 @@ fn waiting(stage: &Stage) -> i64 {
 const SUCCESS: &str = r#"{"result":"success"}"#;
 
 #[tokio::test]
-async fn mmg_is_stored_and_answered_even_without_a_notification() {
+async fn what_is_ours_is_stored_and_the_rest_is_answered_just_the_same() {
     let stage = Stage::new();
-    let id = stage.accepted_sms().await;
-    for (reference, stored) in [(id.to_string(), 1), (uuid::Uuid::new_v4().to_string(), 2), ("x".into(), 3)] {
+    let id = stage.accepted_sms().await.to_string();
+    for reference in [uuid::Uuid::new_v4().to_string(), "x".into(), id, uuid::Uuid::new_v4().to_string()] {
         let body = json!({"CID": reference, "status": "3", "substatus": "5", "MSISDN": "447700900855"});
-        let answer = stage.http().post("/notifications/sms/mmg", None, body.to_string()).await;
+        let answer = stage.post_receipt("/notifications/sms/mmg", body.to_string()).await;
         assert_eq!((answer.status, answer.body), (200, SUCCESS.into()));
-        assert_eq!(waiting(&stage), stored);
     }
+    assert_eq!(waiting(&stage), 1);
 }
 
 #[tokio::test]
 async fn mmg_without_its_fields() {
     let stage = Stage::new();
-    let answer = stage.http().post("/notifications/sms/mmg", None, "{}").await;
+    let answer = stage.post_receipt("/notifications/sms/mmg", "{}").await;
     assert_eq!(
         (answer.status, answer.body),
         (
@@ -37,7 +37,7 @@ async fn mmg_without_its_fields() {
                 .into()
         )
     );
-    let answer = stage.http().post("/notifications/sms/mmg", None, "hello").await;
+    let answer = stage.post_receipt("/notifications/sms/mmg", "hello").await;
     assert_eq!(
         answer.parts(),
         (400, json!({"result": "error", "message": "MMG callback failed: invalid json"}))
@@ -48,15 +48,15 @@ async fn mmg_without_its_fields() {
 #[tokio::test]
 async fn json_comes_in_any_encoding() {
     let stage = Stage::new();
-    let text = json!({"CID": uuid::Uuid::new_v4(), "status": "3"}).to_string();
+    let text = json!({"CID": stage.accepted_sms().await, "status": "3"}).to_string();
     let with_mark = [b"\xef\xbb\xbf", text.as_bytes()].concat();
     let utf_16: Vec<u8> = text.encode_utf16().flat_map(u16::to_le_bytes).collect();
     for body in [with_mark, utf_16] {
-        let answer = stage.http().post("/notifications/sms/mmg", None, body).await;
+        let answer = stage.post_receipt("/notifications/sms/mmg", body).await;
         assert_eq!((answer.status, answer.body), (200, SUCCESS.into()));
     }
     assert_eq!(waiting(&stage), 1, "both say the same");
-    let answer = stage.http().post("/notifications/sms/mmg", None, &b"{\"CID\": \"\xff\"}"[..]).await;
+    let answer = stage.post_receipt("/notifications/sms/mmg", &b"{\"CID\": \"\xff\"}"[..]).await;
     assert_eq!(
         answer.parts(),
         (400, json!({"result": "error", "message": "MMG callback failed: invalid json"}))
@@ -68,10 +68,10 @@ async fn firetext_is_a_form() {
     let stage = Stage::new();
     let id = stage.accepted_sms().await;
     let body = format!("mobile=447700900855&status=1&code=101&reference={id}");
-    let answer = stage.http().post("/notifications/sms/firetext", None, body).await;
+    let answer = stage.post_receipt("/notifications/sms/firetext", body).await;
     assert_eq!((answer.status, answer.body), (200, SUCCESS.into()));
     assert_eq!(waiting(&stage), 1);
-    let answer = stage.http().post("/notifications/sms/firetext", None, "status=0").await;
+    let answer = stage.post_receipt("/notifications/sms/firetext", "status=0").await;
     assert_eq!(
         (answer.status, answer.body),
         (400, r#"{"result":"error","message":["Firetext callback failed: reference missing"]}"#.into())
@@ -80,16 +80,35 @@ async fn firetext_is_a_form() {
 
 #[tokio::test]
 async fn ses_is_believed_only_where_the_configuration_says_so() {
-    let event = json!({"notificationType": "Delivery", "mail": {"messageId": "x@notify.localhost"}});
-    let body = json!({"Type": "Notification", "Message": event.to_string()}).to_string();
-    let stage = Stage::with(|_| {}, |config| config.providers.smtp.accept_unsigned_receipts = true);
-    let answer = stage.http().post("/notifications/email/ses", None, body.clone()).await;
-    assert_eq!((answer.status, answer.body), (200, SUCCESS.into()));
-    assert_eq!(waiting(&stage), 1);
+    for (is_believed, kind) in [(true, "notificationType"), (true, "eventType"), (false, "notificationType")]
+    {
+        let configure =
+            |config: &mut api::Config| config.providers.smtp.accept_unsigned_receipts = is_believed;
+        let stage = Stage::with(|_| {}, configure);
+        let id = id_of(&stage.send("email", &stage.email(&json!({}))).await);
+        let event = json!({kind: "Delivery", "mail": {"messageId": format!("{id}@notify.localhost")}});
+        let body = json!({"Type": "Notification", "Message": event.to_string()}).to_string();
+        let answer = stage.post_receipt("/notifications/email/ses", body).await;
+        assert_eq!(answer.status, if is_believed { 200 } else { 400 }, "{answer:?}");
+        assert_eq!(waiting(&stage), i64::from(is_believed));
+    }
+}
 
-    let stage = Stage::new();
-    let answer = stage.http().post("/notifications/email/ses", None, body).await;
-    assert_eq!(answer.status, 400);
+/// Its URL is for whoever runs the platform to open: nothing is fetched that a post names.
+#[tokio::test]
+async fn a_subscription_of_sns_is_read() {
+    let stage = Stage::with(|_| {}, |config| config.providers.smtp.accept_unsigned_receipts = true);
+    let post = async |url: &str| {
+        let body = json!({"Type": "SubscriptionConfirmation", "MessageId": "1", "Token": "2336412f", "SubscribeURL": url,
+            "TopicArn": "arn:aws:sns:eu-west-1:123456789012:receipts", "Message": "You have chosen to subscribe"});
+        stage.post_receipt("/notifications/email/ses", body.to_string()).await
+    };
+    let url = "https://sns.eu-west-1.amazonaws.com/?Action=ConfirmSubscription&Token=2336412f";
+    let answer = post(url).await;
+    assert_eq!((answer.status, answer.body), (200, SUCCESS.into()));
+    let answer = post("http://169.254.169.254/latest/meta-data/").await;
+    let message = "SES callback failed: subscription is not Amazon's";
+    assert_eq!(answer.parts(), (400, json!({"result": "error", "message": message})));
     assert_eq!(waiting(&stage), 0);
 }
 
@@ -99,7 +118,7 @@ async fn the_same_receipt_twice_is_stored_once() {
     let id = stage.accepted_sms().await;
     let body = json!({"CID": id, "status": "3"}).to_string();
     for _ in 0..3 {
-        let answer = stage.http().post("/notifications/sms/mmg", None, body.clone()).await;
+        let answer = stage.post_receipt("/notifications/sms/mmg", body.clone()).await;
         assert_eq!(answer.status, 200);
     }
     assert_eq!(waiting(&stage), 1);
@@ -108,8 +127,8 @@ async fn the_same_receipt_twice_is_stored_once() {
 #[tokio::test]
 async fn a_receipt_is_due_at_once_while_the_broker_is_away() {
     let stage = Stage::new();
-    let body = json!({"CID": "x", "status": "3"}).to_string();
-    assert_eq!(stage.http().post("/notifications/sms/mmg", None, body).await.status, 200);
+    let body = json!({"CID": stage.accepted_sms().await, "status": "3"}).to_string();
+    assert_eq!(stage.post_receipt("/notifications/sms/mmg", body).await.status, 200);
     eventually(LIMIT, "the sweep finds it", async || {
         let kinds = [domain::wakeup::Kind::ApplyReceipt];
         let swept = db::due::take(&mut stage.connect(), &kinds, crate::stage::now(), 10).unwrap();
@@ -118,35 +137,49 @@ async fn a_receipt_is_due_at_once_while_the_broker_is_away() {
     .await;
 }
 
+const PATHS: [&str; 3] =
+    ["/notifications/sms/mmg", "/notifications/sms/firetext", "/notifications/email/ses"];
+
 #[tokio::test]
-async fn basic_auth_where_it_is_configured() {
+async fn nobody_posts_receipts_who_is_not_configured() {
+    let stage = Stage::new();
+    for path in PATHS {
+        for wrong in [
+            None,
+            Some("receipts:hush"),
+            Some("receipts:hush:husk"),
+            Some(""),
+            Some(":"),
+            Some("mmg:hush:hush"),
+        ] {
+            let header = |given| ("authorization", format!("Basic {}", BASE64_STANDARD.encode(given)));
+            let headers: Vec<_> = wrong.map(header).into_iter().collect();
+            let answer = stage.http().send(Method::POST, path, &headers, "{}").await;
+            assert_eq!(answer.status, 401, "{path} {wrong:?}");
+            assert!(answer.headers["www-authenticate"].to_str().unwrap().starts_with("Basic"));
+        }
+        assert_eq!(stage.post_receipt(path, "{}").await.status, 400, "known, and to be told what is wrong");
+    }
+}
+
+#[tokio::test]
+async fn everybody_may_where_the_configuration_says_so_by_name() {
     let stage = Stage::with(
         |_| {},
         |config| {
-            config.api.receipt_user = "mmg".into();
-            config.api.receipt_password = "hush:hush".into();
+            (config.api.receipt_user, config.api.receipt_password) = (String::new(), "".into());
+            config.api.receipts_without_credentials = true;
         },
     );
-    let body = json!({"CID": "x", "status": "3"}).to_string();
-    let post = async |credentials: Option<&str>| {
-        let headers: Vec<_> = credentials
-            .map(|credentials| ("authorization", format!("Basic {}", BASE64_STANDARD.encode(credentials))))
-            .into_iter()
-            .collect();
-        stage.http().send(Method::POST, "/notifications/sms/mmg", &headers, body.clone()).await
-    };
-    assert_eq!(post(Some("mmg:hush:hush")).await.status, 200);
-    for wrong in [None, Some("mmg:hush"), Some("mmg:hush:husk"), Some(""), Some("firetext:hush:hush")] {
-        let answer = post(wrong).await;
-        assert_eq!(answer.status, 401, "{wrong:?}");
-        assert!(answer.headers.get("www-authenticate").unwrap().to_str().unwrap().starts_with("Basic"));
+    for path in PATHS {
+        assert_eq!(stage.http().post(path, None, "{}").await.status, 400, "{path}");
     }
 }
 
 #[tokio::test]
 async fn an_endless_receipt_is_refused() {
     let stage = Stage::new();
-    let answer = stage.http().post("/notifications/sms/mmg", None, "x".repeat(300_000)).await;
+    let answer = stage.post_receipt("/notifications/sms/mmg", "x".repeat(300_000)).await;
     assert_eq!(
         answer.parts(),
         (

@@ -228,6 +228,15 @@ async fn where_nobody_is_configured_nobody_may_post() {
 }
 
 #[tokio::test]
+async fn everybody_may_post_where_the_configuration_says_so_by_name() {
+    let stage = Stage::with(|_| {}, |config| config.api.inbound_without_credentials = true);
+    give_number(&stage.database, OURS, stage.service_id());
+    let body = json!({"MSISDN": "447700900123", "Number": "447860000001", "Message": "Yes", "ID": "mmg-991"});
+    assert!(is_ok(&post(stage.http(), MMG, None, body.to_string()).await));
+    assert_eq!(contents(&stage).await, ["Yes"]);
+}
+
+#[tokio::test]
 async fn fields_that_are_missing_are_named_and_nothing_panics() {
     let stage = stage();
     let answer = mmg(&stage, &json!({"MSISDN": null, "Message": null})).await;

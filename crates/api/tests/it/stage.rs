@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use api::Config;
+use base64::{Engine, prelude::BASE64_STANDARD};
 use chrono::{DateTime, Utc};
 use db::service::Service;
 use diesel::{PgConnection, RunQueryDsl, sql_query};
@@ -11,7 +12,7 @@ use domain::{
     id::{NotificationId, ServiceId},
     status::KeyType,
 };
-use hyper::Method;
+use hyper::{Method, body::Bytes};
 use jsonwebtoken::{EncodingKey, Header, encode};
 use serde_json::{Value, json};
 use service::{Context, health::Readiness, lifecycle::Tasks};
@@ -28,6 +29,10 @@ pub(crate) const NO_BROKER: &str = "amqp://127.0.0.1:1/%2f";
 
 /// Of the internal client `notify-admin`.
 pub(crate) const ADMIN_SECRET: &str = "hush";
+
+/// What providers post receipts with.
+pub(crate) const RECEIPT_USER: &str = "receipts";
+pub(crate) const RECEIPT_PASSWORD: &str = "hush:hush";
 
 /// A running API. It stops when this is dropped.
 pub(crate) struct Api {
@@ -77,6 +82,8 @@ pub(crate) fn config(database: &TestDatabase) -> Config {
     config.api.threads = Some(2);
     // Nobody balances load here.
     config.api.closing_notice = Duration::ZERO;
+    config.api.receipt_user = RECEIPT_USER.into();
+    config.api.receipt_password = RECEIPT_PASSWORD.into();
     config.shutdown.drain_timeout = LIMIT;
     config
 }
@@ -167,6 +174,13 @@ impl Stage {
         let answer = self.send("sms", &self.sms(&json!({}))).await;
         assert_eq!(answer.status, 201, "{answer:?}");
         id_of(&answer)
+    }
+
+    /// As a provider that is known.
+    pub(crate) async fn post_receipt(&self, path: &str, body: impl Into<Bytes>) -> Answer {
+        let credentials = BASE64_STANDARD.encode(format!("{RECEIPT_USER}:{RECEIPT_PASSWORD}"));
+        let authorization = [("authorization", format!("Basic {credentials}"))];
+        self.http().send(Method::POST, path, &authorization, body).await
     }
 
     pub(crate) async fn deliver(&self, id: impl std::fmt::Display) -> Answer {

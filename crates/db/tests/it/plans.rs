@@ -51,7 +51,7 @@ fn deliver(conn: &mut PgConnection, sample: &Sample, ids: &[Uuid], now: DateTime
         .enumerate()
         .map(|(n, claimed)| {
             let outcome = match n % 3 {
-                0 => Outcome::Failed(SendFailure::Transient("503".into())),
+                0 => Outcome::Failed(SendFailure::Unanswered("no answer".into())),
                 1 => Outcome::Failed(SendFailure::Rejected("550".into())),
                 _ => Outcome::HandedOver {
                     status: Status::Sending,
@@ -67,6 +67,9 @@ fn deliver(conn: &mut PgConnection, sample: &Sample, ids: &[Uuid], now: DateTime
     db::delivery::settle(conn, &settlements, &RetryPolicy::default()).unwrap();
     db::delivery::claim(conn, &keyring(), ids, now, lease).unwrap();
     apply_receipts(conn, ids, now);
+    // Receipts say that what nobody answered was taken.
+    let retried = db::delivery::claim(conn, &keyring(), ids, now + Duration::from_secs(10), lease).unwrap();
+    assert!(!retried.taken.is_empty() && retried.claimed.is_empty());
     db::due::take(conn, &Kind::ALL, now, 100).unwrap();
     db::due::unwake(conn, ids, now).unwrap();
     db::notification::find(conn, NotificationId(ids[0])).unwrap().unwrap();
@@ -87,7 +90,8 @@ fn apply_receipts(conn: &mut PgConnection, ids: &[Uuid], now: DateTime<Utc>) {
     };
     let receipts: Vec<_> = ids.iter().map(receipt).collect();
     let woken = db::receipt::store(conn, &receipts).unwrap();
-    let woken: Vec<_> = woken.into_iter().flatten().map(|wake| wake.subject).collect();
+    let woken: Vec<_> =
+        woken.into_iter().filter_map(|stored| stored.wake()).map(|wake| wake.subject).collect();
     let claimed = db::receipt::claim(conn, &woken, now, Duration::from_secs(60)).unwrap();
     let effects: Vec<_> =
         claimed.into_iter().map(|receipt| (receipt, Effect::Change { to: Status::Delivered })).collect();

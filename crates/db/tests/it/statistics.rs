@@ -60,7 +60,7 @@ fn live(conn: &mut PgConnection, sample: &Sample, clock: &Clock, round: usize) {
     };
     let id = domain::id::ReceiptId::new(now);
     let wake = db::receipt::store(conn, &[db::receipt::NewReceipt { id, words, received_at: now }]).unwrap();
-    let receipts: Vec<_> = wake.iter().flatten().map(|wake| wake.subject).collect();
+    let receipts: Vec<_> = wake.iter().filter_map(|stored| stored.wake()).map(|wake| wake.subject).collect();
     let claimed = db::receipt::claim(conn, &receipts, now, LEASE).unwrap();
     let to = if round.is_multiple_of(2) { Status::Delivered } else { Status::PermanentFailure };
     let applied: Vec<_> = claimed.into_iter().map(|c| (c, db::receipt::Effect::Change { to })).collect();

@@ -2,5 +2,6 @@
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
 mod delivering;
+mod evidence;
 mod receipts;
 mod stage;

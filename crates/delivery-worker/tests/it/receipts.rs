@@ -1,9 +1,16 @@
 //! From a provider's receipt to a status.
 
-use db::receipt::NewReceipt;
+use std::time::Duration;
+
+use db::{
+    delivery::Settlement,
+    receipt::{NewReceipt, Reception},
+};
 use domain::{
     id::{NotificationId, ReceiptId},
+    notification::{Attempt, Outcome},
     receipt::ReceiptWords,
+    retry::RetryPolicy,
     status::{Channel, ProviderId, Status},
     wakeup::Kind,
 };
@@ -23,7 +30,7 @@ async fn receive(
     let id = ReceiptId::new(now);
     let new = NewReceipt { id, words, received_at: now };
     let stored = stage.db.run("test.receipt", move |conn| db::receipt::store(conn, &[new])).await.unwrap();
-    let woken: Vec<_> = stored.into_iter().flatten().collect();
+    let woken: Vec<_> = stored.into_iter().filter_map(Reception::wake).collect();
     assert_eq!(stage.broker.publisher().wake(woken).await, []);
     id
 }
@@ -38,18 +45,28 @@ async fn sent(stage: &Stage, channel: Channel) -> NotificationId {
 #[tokio::test(flavor = "multi_thread")]
 async fn every_providers_words_become_a_status() {
     let stage = Stage::new().await;
-    let worker = stage.worker();
-    for (provider, status, detail, expected) in [
-        (ProviderId::Mmg, "3", Some("5"), Status::Delivered),
-        (ProviderId::Mmg, "4", None, Status::TemporaryFailure),
-        (ProviderId::Mmg, "77", None, Status::TechnicalFailure),
-        (ProviderId::Firetext, "0", Some("000"), Status::Delivered),
-        (ProviderId::Firetext, "2", None, Status::Pending),
+    for (provider, all_words) in [
+        (
+            ProviderId::Mmg,
+            &[
+                ("3", Some("5"), Status::Delivered),
+                ("4", None, Status::TemporaryFailure),
+                ("77", None, Status::TechnicalFailure),
+            ][..],
+        ),
+        (ProviderId::Firetext, &[("0", Some("000"), Status::Delivered), ("2", None, Status::Pending)]),
     ] {
-        let id = sent(&stage, Channel::Sms).await;
-        receive(&stage, provider, id.to_string(), status, detail).await;
-        stage.eventually_all(&[id], expected).await;
+        let only = format!("UPDATE providers SET active = identifier IN ('smtp', '{provider}')");
+        stage.database.execute(&only);
+        let worker = stage.worker();
+        for &(status, detail, expected) in all_words {
+            let id = sent(&stage, Channel::Sms).await;
+            receive(&stage, provider, id.to_string(), status, detail).await;
+            stage.eventually_all(&[id], expected).await;
+        }
+        worker.drain().await;
     }
+    let worker = stage.worker();
     let id = sent(&stage, Channel::Email).await;
     receive(&stage, ProviderId::Smtp, format!("{id}@notify.localhost"), "Bounce", Some("Permanent")).await;
     stage.eventually_all(&[id], Status::PermanentFailure).await;
@@ -58,24 +75,49 @@ async fn every_providers_words_become_a_status() {
     stage.end().await;
 }
 
-/// The receipt of an e-mail may arrive before our own note that it was handed over: it waits for it.
+/// A receipt may arrive before our own note that the message was handed over: it waits for it.
 #[tokio::test(flavor = "multi_thread")]
-async fn an_emails_receipt_that_outruns_the_settle_waits() {
+async fn a_receipt_that_outruns_the_settle_waits() {
     let stage = Stage::new().await;
     let worker = stage.worker();
-    let ids = stage.store(vec![notification(&stage.sample, Channel::Email, stage.clock.now())]).await;
-    receive(&stage, ProviderId::Smtp, format!("{}@notify.localhost", ids[0]), "Delivery", None).await;
-    eventually(LIMIT, "put back", async || {
-        let receipts = stage.story(ids[0]).await.receipts;
-        let audit = stage.db.run("test.audit", db::audit::audit).await.unwrap();
-        (receipts.len() == 1 && receipts[0].applied_at.is_none() && audit.receipts_waiting == 1).then_some(())
-    })
-    .await;
-    assert_eq!(
-        stage.status(ids[0]).await,
-        Status::Created,
-        "an e-mail's receipt changes nothing that is not sent"
-    );
+    for (channel, provider, status) in
+        [(Channel::Sms, ProviderId::Mmg, "3"), (Channel::Email, ProviderId::Smtp, "Delivery")]
+    {
+        let ids = stage.store(vec![notification(&stage.sample, channel, stage.clock.now())]).await;
+        let (now, subjects) = (stage.clock.now(), [ids[0].0]);
+        let claim = stage.db.run("test.claim", move |conn| {
+            db::delivery::claim(conn, &testkit::keyring(), &subjects, now, LIMIT)
+        });
+        let held = claim.await.unwrap().claimed.remove(0);
+        let receipt = receive(&stage, provider, ids[0].to_string(), status, None).await;
+        eventually(LIMIT, "put back", async || {
+            let receipts = stage.story(ids[0]).await.receipts;
+            let find = stage.db.run("test.due", move |conn| db::due::find(conn, receipt.0));
+            let due = find.await.unwrap()?;
+            (receipts[0].applied_at.is_none() && !due.leased && due.due_at > now).then_some(())
+        })
+        .await;
+        assert_eq!(stage.status(ids[0]).await, Status::Created, "nothing changes that is not sent");
+        let outcome = Outcome::HandedOver {
+            status: Status::Sending,
+            provider_reference: None,
+            simulated_receipt: None,
+        };
+        let attempt = Attempt { provider: Some(provider), took: Duration::ZERO, billable_units: 1, outcome };
+        let settlement = Settlement { lease: held.lease, attempt, at: stage.clock.now() };
+        let settle = stage.db.run("test.settle", move |conn| {
+            db::delivery::settle(conn, &[settlement], &RetryPolicy::default())
+        });
+        settle.await.unwrap();
+        eventually(LIMIT, "applied", async || {
+            let kinds = [Kind::ApplyReceipt];
+            let now = stage.clock.now();
+            let sweep = stage.db.run("test.sweep", move |conn| db::due::take(conn, &kinds, now, 10));
+            assert_eq!(stage.broker.publisher().wake(sweep.await.unwrap().wake).await, []);
+            (stage.status(ids[0]).await == Status::Delivered).then_some(())
+        })
+        .await;
+    }
     worker.drain().await;
     stage.end().await;
 }
@@ -100,35 +142,18 @@ async fn a_country_without_handset_receipts_leaves_it_sent() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_receipt_for_nobody_is_done_with() {
+async fn a_receipt_whose_notification_is_gone_is_forgotten() {
     let stage = Stage::new().await;
+    let ids = stage.store(vec![notification(&stage.sample, Channel::Sms, stage.clock.now())]).await;
+    let receipt = receive(&stage, ProviderId::Mmg, ids[0].to_string(), "3", None).await;
+    stage.database.execute("DELETE FROM notifications");
     let worker = stage.worker();
-    receive(&stage, ProviderId::Mmg, "not-one-of-ours".into(), "3", None).await;
-    eventually(LIMIT, "done with", async || {
+    eventually(LIMIT, "forgotten", async || {
         let audit = stage.db.run("test.audit", db::audit::audit).await.unwrap();
-        (audit.receipts_waiting == 0).then_some(())
+        let find = stage.db.run("test.due", move |conn| db::due::find(conn, receipt.0));
+        (audit.receipts_waiting == 0 && find.await.unwrap().is_none()).then_some(())
     })
     .await;
-    worker.drain().await;
-    stage.end().await;
-}
-
-/// Somebody who has seen an e-mail's id says in a text company's words that it failed.
-#[tokio::test(flavor = "multi_thread")]
-async fn a_text_companys_receipt_leaves_an_email_as_it_is() {
-    let stage = Stage::new().await;
-    let worker = stage.worker();
-    for (channel, provider, status) in
-        [(Channel::Email, ProviderId::Mmg, "5"), (Channel::Sms, ProviderId::Smtp, "Bounce")]
-    {
-        let id = sent(&stage, channel).await;
-        receive(&stage, provider, id.to_string(), status, None).await;
-        let effect = eventually(LIMIT, "done with", async || {
-            stage.story(id).await.receipts.into_iter().find_map(|receipt| receipt.effect)
-        });
-        assert_eq!(effect.await, "unknown notification");
-        assert_eq!(stage.status(id).await, Status::Sending);
-    }
     worker.drain().await;
     stage.end().await;
 }

@@ -90,7 +90,13 @@ impl Stage {
             lease: config.lease,
             standings_every: Duration::from_millis(50),
         };
-        let worker = Worker { delivery, publisher: broker.publisher(), broker, config };
+        let worker = Worker {
+            delivery,
+            publisher: broker.publisher(),
+            broker,
+            config,
+            forgotten_receipts: Arc::default(),
+        };
         let tasks = Tasks::new();
         let context = Context { readiness: Readiness::new(tasks.stopping().clone()), tasks: tasks.clone() };
         delivery_worker::start(&worker, &context);

@@ -134,7 +134,7 @@ async fn any_other_type_is_an_unknown_url() {
 async fn receipts_keep_their_urls() {
     let stage = Stage::new();
     for path in ["/notifications/sms/mmg", "/notifications/sms/firetext"] {
-        let answer = stage.http().post(path, None, "{}").await;
+        let answer = stage.post_receipt(path, "{}").await;
         assert_eq!(answer.status, 400, "{path}: {answer:?}");
         assert!(answer.json()["message"].to_string().contains("callback failed"), "{answer:?}");
     }
