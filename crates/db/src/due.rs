@@ -16,6 +16,9 @@
 //!                                due_at = now + ladder      └──────────────────────────────────────────►  leased, lapsed
 //! ```
 //!
+//! What was claimed and not begun (no provider had room, it was too large for now, its lease was too far gone) goes the same way
+//! back as what failed, but at once or nearly so, and at no step of the ladder: nobody was asked.
+//!
 //! **A lapsed lease is a failed attempt.** Nobody knows what came of it, so the next holder sends nothing: it settles the row
 //! as a failure, one step of the ladder, like any other ([`Lease::lapsed`]). A message that kills every worker that touches
 //! it therefore ends as `technical-failure` when the ladder does. Two more things follow. A holder who is late (the database
@@ -29,7 +32,9 @@
 //!   worker and the delivery endpoint, can never both hold it: the second one finds nothing due.
 //! - `wake_at`: when does the sweep look at it? Indexed, and left alone by a claim, which therefore stays a HOT update. The
 //!   sweep publishes what is due and puts `wake_at` to the time at which looking again makes sense: [`REWAKE_AFTER`] later
-//!   for what it published (the message may be lost), the end of the lease for what somebody holds.
+//!   for what it published (the message may be lost), the end of the lease for what somebody holds. Where a queue is empty
+//!   there is nothing to wait for: whoever was to be told [`TOLD_FOR`] ago or earlier and has not come never will, since an
+//!   api that died had not published yet, or the broker lost everything ([`take_lost`]).
 //!
 //! A lost message, a doubled message, a dead worker, a wiped broker, a retry, a send scheduled for tomorrow: one case, "a row
 //! whose time has come".
@@ -53,6 +58,9 @@ use crate::statement::statement;
 
 /// A message that nobody followed for this long is taken for lost and published again.
 pub const REWAKE_AFTER: Duration = Duration::from_secs(60);
+
+/// A message is on its way for no longer than this, when its queue is empty: then it is with a worker, or lost.
+pub const TOLD_FOR: Duration = Duration::from_secs(5);
 
 /// A fresh row may be claimed from this long before it was made: the clock of the worker that is woken for it may be behind
 /// that of whoever made it, and what is not due yet by its clock would wait for [`REWAKE_AFTER`].
@@ -100,12 +108,19 @@ impl Lease {
         self.lapsed_since
     }
 
-    /// How long it waits when the ladder says `after`: so long; and when it [`lapsed`](Self::lapsed), up to as long again,
-    /// by chance, but always the same. The chance is in the random bytes of the id, another one for each step.
+    /// How long it waits when the ladder says `after`: so long; and when it [`lapsed`](Self::lapsed), apart from those that were
+    /// lost with it.
     #[must_use]
     pub fn apart(&self, after: Duration) -> Duration {
+        if self.lapsed() { self.spread(after) } else { after }
+    }
+
+    /// `after`, and up to as long again: by chance, but always the same. The chance is in the random bytes of the id, another
+    /// one for each step.
+    #[must_use]
+    pub fn spread(&self, after: Duration) -> Duration {
         let chance = self.subject.as_bytes()[15 - usize::from(self.failures % 7)];
-        if self.lapsed() { after + after * u32::from(chance) / 256 } else { after }
+        after + after * u32::from(chance) / 256
     }
 }
 
@@ -293,6 +308,14 @@ pub struct Swept {
     pub more: bool,
 }
 
+impl Swept {
+    /// What another look found, too.
+    pub fn append(&mut self, other: Self) {
+        self.wake.extend(other.wake);
+        self.more |= other.more;
+    }
+}
+
 /// The sweep: finds up to `page` rows of each of these kinds whose time to be woken has come.
 ///
 /// # Errors
@@ -308,14 +331,60 @@ pub fn take(conn: &mut PgConnection, kinds: &[Kind], now: DateTime<Utc>, page: u
         _binds: std::marker::PhantomData,
     }
     .load(conn)?;
-    let more = kinds.iter().any(|kind| rows.iter().filter(|row| row.1 == kind.as_str()).count() == page);
+    let more = is_full(kinds, page, rows.iter().map(|row| &*row.1));
+    let due = rows.into_iter().filter(|(_, _, due)| *due).map(|(subject, kind, _)| (subject, kind));
+    Ok(Swept { wake: wake_ups(kinds, due), more })
+}
+
+statement! {
+    SweepLost {
+        kinds: Vec<&'a str> => sql::Array<sql::Text>,
+        now: DateTime<Utc> => sql::Timestamptz,
+        told_before: DateTime<Utc> => sql::Timestamptz,
+        now_again: DateTime<Utc> => sql::Timestamptz,
+        limit: i64 => sql::BigInt,
+        rewake_at: DateTime<Utc> => sql::Timestamptz,
+    } -> (sql::Uuid, sql::Text),
+    "WITH seen AS (SELECT d.subject_id FROM UNNEST(?) AS k (kind) CROSS JOIN LATERAL (
+       SELECT subject_id FROM due WHERE due.kind = k.kind::wakeup_kind AND wake_at > ? AND wake_at <= ? AND due_at <= ?
+       ORDER BY wake_at LIMIT ? FOR UPDATE SKIP LOCKED) AS d)
+     UPDATE due SET wake_at = ? FROM seen WHERE due.subject_id = seen.subject_id RETURNING due.subject_id, due.kind::text"
+}
+
+/// The sweep, for kinds whose queue is empty: finds up to `page` rows of each that are due, that somebody was told of more than
+/// [`TOLD_FOR`] ago, and that nobody holds. Few are ever found: what a worker has taken and not begun is told once more.
+///
+/// # Errors
+/// When the query fails.
+pub fn take_lost(
+    conn: &mut PgConnection,
+    kinds: &[Kind],
+    now: DateTime<Utc>,
+    page: usize,
+) -> QueryResult<Swept> {
+    let rows: Vec<(Uuid, String)> = SweepLost {
+        kinds: kinds.iter().map(|kind| kind.as_str()).collect(),
+        now,
+        // Whoever tells puts `wake_at` to `REWAKE_AFTER` later; so it says when that was.
+        told_before: later(now, REWAKE_AFTER - TOLD_FOR),
+        now_again: now,
+        limit: i64::try_from(page).unwrap_or(i64::MAX),
+        rewake_at: later(now, REWAKE_AFTER),
+        _binds: std::marker::PhantomData,
+    }
+    .load(conn)?;
+    let more = is_full(kinds, page, rows.iter().map(|row| &*row.1));
+    Ok(Swept { more, wake: wake_ups(kinds, rows) })
+}
+
+/// Whether a page of one of these kinds is.
+fn is_full<'r>(kinds: &[Kind], page: usize, found: impl Iterator<Item = &'r str> + Clone) -> bool {
+    kinds.iter().any(|kind| found.clone().filter(|name| *name == kind.as_str()).count() == page)
+}
+
+fn wake_ups(kinds: &[Kind], rows: impl IntoIterator<Item = (Uuid, String)>) -> Vec<WakeUp> {
     let known = |name: &str| kinds.iter().copied().find(|kind| kind.as_str() == name);
-    let wake = rows
-        .into_iter()
-        .filter(|(_, _, due)| *due)
-        .filter_map(|(subject, kind, _)| known(&kind).map(|kind| WakeUp { kind, subject }))
-        .collect();
-    Ok(Swept { wake, more })
+    rows.into_iter().filter_map(|(subject, kind)| Some(WakeUp { kind: known(&kind)?, subject })).collect()
 }
 
 statement! {

@@ -13,12 +13,17 @@ const PAGE: usize = 2000;
 /// # Errors
 /// When the database cannot be asked; the next turn tries again.
 pub async fn run(scheduler: &Scheduler) -> Result<Left, db::DbError> {
-    let kinds = kinds_with_room(scheduler).await;
-    if kinds.is_empty() {
+    let Lanes { with_room, empty } = lanes(scheduler).await;
+    if with_room.is_empty() {
         return Ok(Left::Nothing);
     }
     let now = scheduler.clock.now();
-    let swept = scheduler.db.run("due.take", move |conn| db::due::take(conn, &kinds, now, PAGE)).await?;
+    let take = move |conn: &mut _| db::due::take(conn, &with_room, now, PAGE);
+    let mut swept = scheduler.db.run("due.take", take).await?;
+    if !empty.is_empty() {
+        let lost = move |conn: &mut _| db::due::take_lost(conn, &empty, now, PAGE);
+        swept.append(scheduler.db.run("due.take_lost", lost).await?);
+    }
     let told = swept.wake.len();
     let untold = scheduler.publisher.wake(swept.wake).await;
     if told > 0 {
@@ -31,20 +36,34 @@ pub async fn run(scheduler: &Scheduler) -> Result<Left, db::DbError> {
     Ok(if swept.more { Left::More } else { Left::Nothing })
 }
 
-/// The kinds whose queue is short enough to add to. None at all while the broker is away.
-async fn kinds_with_room(scheduler: &Scheduler) -> Vec<Kind> {
+/// The kinds to look for.
+#[derive(Default)]
+struct Lanes {
+    /// Their queue is short enough to add to.
+    with_room: Vec<Kind>,
+    /// And of these, whose queue has nothing in it.
+    empty: Vec<Kind>,
+}
+
+/// None at all while the broker is away.
+async fn lanes(scheduler: &Scheduler) -> Lanes {
+    let mut lanes = Lanes::default();
     if !scheduler.publisher.is_connected() {
-        return Vec::new();
+        return lanes;
     }
-    let mut kinds = Vec::new();
     for kind in Kind::ALL {
         match scheduler.broker.depth(kind).await {
-            Ok(depth) if depth < scheduler.config.release_below => kinds.push(kind),
+            Ok(depth) if depth < scheduler.config.release_below => {
+                lanes.with_room.push(kind);
+                if depth == 0 {
+                    lanes.empty.push(kind);
+                }
+            }
             Ok(depth) => tracing::debug!(%kind, depth, "the queue is long: workers are behind"),
             Err(error) => tracing::warn!(%kind, %error, "the queue cannot be asked"),
         }
     }
-    kinds
+    lanes
 }
 
 /// Nobody was told: the next turn finds them again.

@@ -114,6 +114,41 @@ fn the_sweep_finds_what_nobody_was_told_of_at_once_and_the_rest_when_it_is_overd
     assert_eq!(sweep(&mut conn), all, "nobody came: the messages are taken for lost");
 }
 
+/// Told by somebody who died before the broker had it: where nothing waits in the queue, that is known in seconds.
+#[test]
+fn where_the_queue_is_empty_who_was_told_and_has_not_come_is_found_in_seconds() {
+    let database = TestDatabase::new();
+    let (mut conn, clock) = (database.connect(), clock());
+    let ids = stored(&mut conn, &clock, 4, true);
+    let claim = |conn: &mut PgConnection, ids: &[Uuid]| {
+        db::due::claim(conn, &Kind::DELIVERIES, ids, clock.now(), LEASE).unwrap().leases
+    };
+    let held = claim(&mut conn, &ids[..1]);
+    let tomorrow = claim(&mut conn, &ids[1..2]);
+    let due_at = clock.now() + TimeDelta::seconds(20);
+    db::due::postpone(&mut conn, &[db::due::Later { lease: &tomorrow[0], due_at, failures: 1 }]).unwrap();
+    let mut lost = || {
+        let mut ids: Vec<Uuid> = [Kind::DeliverSms, Kind::ApplyReceipt]
+            .map(|kind| db::due::take_lost(&mut conn, &[kind], clock.now(), 100).unwrap().wake)
+            .iter()
+            .flatten()
+            .map(|wake| wake.subject)
+            .collect();
+        ids.sort();
+        ids
+    };
+    clock.advance(TimeDelta::milliseconds(4999));
+    assert_eq!(lost(), [] as [Uuid; 0], "it may be on its way");
+    clock.advance(TimeDelta::milliseconds(1));
+    let mut expected = ids[2..].to_vec();
+    expected.sort();
+    assert_eq!(lost(), expected, "neither what is held nor what is not due");
+    assert_eq!(lost(), [] as [Uuid; 0], "once told, not told again at once");
+    clock.advance(TimeDelta::seconds(5));
+    assert_eq!(lost(), expected, "lost again");
+    drop(held);
+}
+
 #[test]
 fn the_sweep_leaves_leased_rows_alone_until_the_lease_ends() {
     let database = TestDatabase::new();

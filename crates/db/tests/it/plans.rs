@@ -71,6 +71,7 @@ fn deliver(conn: &mut PgConnection, sample: &Sample, ids: &[Uuid], now: DateTime
     let retried = db::delivery::claim(conn, &keyring(), ids, now + Duration::from_secs(10), lease).unwrap();
     assert!(!retried.taken.is_empty() && retried.claimed.is_empty());
     db::due::take(conn, &Kind::ALL, now, 100).unwrap();
+    db::due::take_lost(conn, &Kind::ALL, now, 100).unwrap();
     db::due::unwake(conn, ids, now).unwrap();
     db::notification::find(conn, NotificationId(ids[0])).unwrap().unwrap();
     let filter = db::notification::Filter { older_than: Some(NotificationId(ids[0])), ..Default::default() };

@@ -42,11 +42,16 @@ impl Stage {
 
     /// Rows that nobody was told of.
     fn store(&self, how_many: usize) -> Vec<NotificationId> {
+        self.store_and(false, how_many)
+    }
+
+    /// Rows that whoever stored them is about to publish.
+    fn store_and(&self, wake_follows: bool, how_many: usize) -> Vec<NotificationId> {
         let mut conn = self.database.connect();
         let now = self.scheduler.clock.now();
         let sample = testkit::sample(&mut conn, now);
         let mut new: Vec<_> = (0..how_many).map(|_| notification(&sample, Channel::Sms, now)).collect();
-        new.iter_mut().for_each(|n| n.wake_follows = false);
+        new.iter_mut().for_each(|n| n.wake_follows = wake_follows);
         db::intake::store(&mut conn, &new).unwrap();
         new.iter().map(|n| n.id).collect()
     }
@@ -88,6 +93,47 @@ async fn the_sweep_publishes_what_is_due_once_and_again_when_nobody_comes() {
     clock.advance(TimeDelta::seconds(60));
     turn(async || release_due::run(&stage.scheduler).await).await;
     stage.depth(4500).await;
+    stage.end().await;
+}
+
+/// An api that was killed between its commit and its publish costs seconds, not a minute; and what only waits in a backlog is
+/// not published twice.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_dead_api_did_not_publish_is_found_in_seconds_unless_the_queue_has_a_backlog() {
+    let clock = standing_clock();
+    let stage = Stage::new(clock.clone(), SchedulerConfig::default()).await;
+    let ids = stage.store_and(true, 50);
+    let waiting = ids[..1].iter().map(|id| domain::wakeup::WakeUp { kind: Kind::DeliverSms, subject: id.0 });
+    assert_eq!(stage.scheduler.publisher.wake(waiting.collect()).await, []);
+    stage.depth(1).await;
+    for _ in 0..3 {
+        clock.advance(TimeDelta::seconds(10));
+        release_due::run(&stage.scheduler).await.unwrap();
+        stage.depth(1).await;
+    }
+    // The backlog is over, or the broker was wiped.
+    stage.scheduler.broker.purge().await.unwrap();
+    stage.depth(0).await;
+    release_due::run(&stage.scheduler).await.unwrap();
+    stage.depth(50).await;
+    stage.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_just_stored_is_left_to_whoever_stored_it() {
+    let clock = standing_clock();
+    let stage = Stage::new(clock.clone(), SchedulerConfig::default()).await;
+    stage.store_and(true, 10);
+    clock.advance(TimeDelta::seconds(4));
+    release_due::run(&stage.scheduler).await.unwrap();
+    stage.store(1);
+    release_due::run(&stage.scheduler).await.unwrap();
+    stage.depth(1).await;
+    clock.advance(TimeDelta::seconds(1));
+    stage.scheduler.broker.purge().await.unwrap();
+    stage.depth(0).await;
+    release_due::run(&stage.scheduler).await.unwrap();
+    stage.depth(10).await;
     stage.end().await;
 }
 
