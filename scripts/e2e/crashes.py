@@ -3,7 +3,6 @@
 Called by scripts/crashes, which tells how. Prints a line per scenario with its figures; ends with 1 when something did not hold.
 """
 
-import argparse
 import collections
 import concurrent.futures
 import http.client
@@ -11,34 +10,27 @@ import json
 import random
 import shutil
 import signal
-import sys
 import threading
 import time
 import urllib.error
 import urllib.request
 import uuid
 
+from scenarios import main, scenario
 from sender import Caller, Sender, sign, split_key
-from stack import Failure, Services, Stack, require, until
+from stack import require, until
 
 IN_FLIGHT_WITHIN_SECONDS = 120
 # The slowest answer while something is away: shorter than the clients' own patience.
 ANSWERED_WITHIN_SECONDS = 15
+# What an api had accepted and not published when it was killed: no message is waited for longer than five seconds where none
+# waits in the queue. The rest is the sweep's turn, RabbitMQ that was held up, and slow machines.
+UNPUBLISHED_WITHIN_SECONDS = 15
 # A notification that was on its way for longer was not found by its own wake-up, but by the sweep.
 SWEPT_AFTER_SECONDS = 20
 # What a replica that stands still in a transaction costs the others, and how soon another scheduler leads.
 HELD_UP_SECONDS = 6
 LED_WITHIN_SECONDS = 20
-
-SCENARIOS = {}
-
-
-def scenario(number, title, needs=()):
-    """Registers what follows under that number; `needs` names servers that it ends, which must be ours to end."""
-    def register(run):
-        SCENARIOS[number] = (title, needs, run)
-        return run
-    return register
 
 
 class Scale:
@@ -267,6 +259,7 @@ def api_killed(stack, scale):
     """Every other time the broker is held up for a moment before, so that commits are certainly ahead of their publishes."""
     stack.start_all()
     sender = Sender(stack.env).start()
+    killed = []
     try:
         for kill in range(scale.kills):
             time.sleep(random.uniform(0.5, 2))
@@ -276,6 +269,7 @@ def api_killed(stack, scale):
             try:
                 time.sleep(random.uniform(0.3, 0.6) if held_up else 0)
                 stack.kill("api")
+                killed += stack.sql("select clock_timestamp()")
             finally:
                 if held_up:
                     stack.services.signal("rabbitmq", signal.SIGCONT)
@@ -284,7 +278,11 @@ def api_killed(stack, scale):
             until("accepting again", 30, lambda: len(sender.accepted) > before + 50)
     finally:
         sender.stop()
-    return [f"{scale.kills} kills"] + finish(stack, sender)
+    figures = finish(stack, sender)
+    took = [float(stack.sql(f"select extract(epoch from max(sent_at) - timestamptz '{at}') from notifications"
+                            f" where created_at <= '{at}'")[0]) for at in killed]
+    require(max(took) < UNPUBLISHED_WITHIN_SECONDS, f"the last one accepted before a kill was handed over after {max(took):.1f} s")
+    return [f"{scale.kills} kills, the last handed over after {max(took):.1f} s"] + figures
 
 
 @scenario("8", "five ways to fail to authenticate")
@@ -494,45 +492,5 @@ def leader_frozen(stack, _):
     return [f"the latest retry was {late:.1f} s late"] + finish(stack, sender)
 
 
-def run(number, services, scale):
-    """One scenario on a stack of its own; whether it held."""
-    title, needs, run_it = SCENARIOS[number]
-    started, stack = time.monotonic(), None
-    try:
-        stack = Stack(services, number)
-        taboo = [server for server in needs if not services.is_ours(server)]
-        if taboo:
-            print(f"skip   {number:<3}{title}: {', '.join(taboo)} runs in a container, or is not ours", flush=True)
-            return True
-        figures = run_it(stack, scale)
-    except Failure as failure:
-        print(f"FAILED {number:<3}{title}: {failure} ({time.monotonic() - started:.0f} s)", flush=True)
-        return False
-    finally:
-        if stack:
-            stack.close()
-    print(f"ok     {number:<3}{title}: {'; '.join(figures)} ({time.monotonic() - started:.0f} s)", flush=True)
-    return True
-
-
-def main():
-    # An exception like any other: what was started is ended.
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
-    parser = argparse.ArgumentParser()
-    parser.add_argument("--state", required=True)
-    parser.add_argument("--binaries", required=True)
-    parser.add_argument("--only", default=",".join(sorted(SCENARIOS)))
-    parser.add_argument("--quick", action="store_true")
-    arguments = parser.parse_args()
-    wanted = arguments.only.split(",")
-    chosen = [number for number in sorted(SCENARIOS) if any(number.startswith(word) for word in wanted if word)]
-    if not chosen:
-        parser.error(f"--only: some of {', '.join(sorted(SCENARIOS))}")
-    services, scale = Services(arguments.state, arguments.binaries), Scale(arguments.quick)
-    held = [run(number, services, scale) for number in chosen]
-    print(f"crashes: {held.count(True)} of {len(held)} hold", flush=True)
-    raise SystemExit(0 if all(held) else 1)
-
-
 if __name__ == "__main__":
-    main()
+    main("crashes", Scale)

@@ -77,8 +77,8 @@ class Caller:
 class Sender:
     """Sends texts and e-mails in turn over several connections until it is stopped, or `quota` of them were asked for."""
 
-    def __init__(self, env, connections=16, rate=None, quota=None):
-        self.env, self.rate, self.quota = env, rate, quota
+    def __init__(self, env, connections=16, rate=None, quota=None, channels=("email", "sms")):
+        self.env, self.rate, self.quota, self.channels = env, rate, quota, channels
         self.accepted = []  # ids; appending is atomic
         self.failures = collections.Counter()  # status, or the name of the exception
         self.slowest = 0.0
@@ -121,11 +121,11 @@ class Sender:
         caller.close()
 
     def _send(self, caller, number):
-        channel, recipient, template = (
-            ("sms", {"phone_number": self.env["FUNCTIONAL_TEST_NUMBER"]}, self.env["SMS_TEMPLATE_ID"])
-            if number % 2
-            else ("email", {"email_address": self.env["FUNCTIONAL_TEST_EMAIL"]}, self.env["EMAIL_TEMPLATE_ID"])
-        )
+        channel = self.channels[number % len(self.channels)]
+        recipient, template = {
+            "sms": ({"phone_number": self.env["FUNCTIONAL_TEST_NUMBER"]}, self.env["SMS_TEMPLATE_ID"]),
+            "email": ({"email_address": self.env["FUNCTIONAL_TEST_EMAIL"]}, self.env["EMAIL_TEMPLATE_ID"]),
+        }[channel]
         body = {**recipient, "template_id": template, "personalisation": {"name": f"number {number}"}}
         asked = time.monotonic()
         try:

@@ -152,11 +152,11 @@ class Stack:
 
             until(f"{name} is ready", READY_WITHIN_SECONDS, is_ready)
 
-    def start_simulator(self):
+    def start_simulator(self, keep=100000):
         self.start("simulator", arguments=[
             "--http", self.env["SIMULATOR_URL"].removeprefix("http://"),
             "--smtp", self.env["PILLARBOX__PROVIDERS__SMTP__URL"].removeprefix("smtp://"),
-            "--record-all", "--keep", "100000",
+            "--record-all", "--keep", str(keep),
         ], ready=self.env["SIMULATOR_URL"] + "/healthz")
 
     def start_api(self):
@@ -212,6 +212,11 @@ class Stack:
         self.start_scheduler()
         for worker in ["delivery-worker", "delivery-worker-2"][:workers]:
             self.start_worker(worker)
+
+    def most_memory(self, name):
+        """The most that a process has held so far, in MB."""
+        status = pathlib.Path(f"/proc/{self.processes[name].pid}/status").read_text()
+        return int(status.split("VmHWM:")[1].split()[0]) / 1000
 
     def kill(self, name):
         """As a machine that loses its power would."""
