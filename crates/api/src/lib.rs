@@ -51,9 +51,9 @@ use db::{
     receipt,
     sealing::Keyring,
 };
-use delivery::Delivery;
+use delivery::{Delivery, Large};
 use domain::{clock::Clock, retry::RetryPolicy};
-use provider::Providers;
+use provider::{AtOnce, Providers};
 use service::{Context, health::Readiness, lifecycle::Tasks, tally::Tally};
 use tokio::{runtime::Handle, sync::Semaphore};
 
@@ -132,7 +132,8 @@ async fn start(config: Config, clock: Clock, context: Context) -> Result<Arc<App
     config.api.warn();
     let keyring = Arc::new(config.sealing.keyring()?);
     let clients = Clients::parse(config.internal.clients.expose())?;
-    let providers = Providers::new(&config.providers)?;
+    let at_once = AtOnce { sms: config.api.deliveries_at_once, email: config.api.deliveries_at_once };
+    let providers = Providers::new(&config.providers, at_once)?;
     let broker = Broker::start(&config.broker, "api", clock.clone())?;
     let db = Db::open(&config.database).await?;
 
@@ -164,6 +165,7 @@ async fn start(config: Config, clock: Clock, context: Context) -> Result<Arc<App
         policy: Arc::new(RetryPolicy::default()),
         clock: clock.clone(),
         lease: config.api.delivery_lease,
+        large: Large::default(),
         standings_every: delivery::STANDINGS_EVERY,
     };
     Ok(Arc::new(App {

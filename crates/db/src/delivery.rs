@@ -11,7 +11,7 @@ use domain::{
     notification::{Attempt, Notification, Outcome, Sender},
     retry::{Next, RecipientTrouble, RetryPolicy, SendFailure},
     sender_name::sendable_local_part,
-    status::{ProviderId, Status, Trigger},
+    status::{Channel, ProviderId, Status, Trigger},
     template::Personalisation,
     wakeup::{Kind, WakeUp},
 };
@@ -30,6 +30,22 @@ use crate::{
 pub struct Claimed {
     pub lease: Lease,
     pub notification: Notification,
+    /// Of its template and personalisation, in bytes.
+    pub size: usize,
+}
+
+/// How much a claim may load.
+pub struct Sizes<'a> {
+    /// What is no larger than this, in bytes, is loaded in any case.
+    pub small: usize,
+    /// Asked for each of the others, with its size.
+    pub admit: &'a mut dyn FnMut(Uuid, usize) -> bool,
+}
+
+impl std::fmt::Debug for Sizes<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Sizes").field("small", &self.small).finish_non_exhaustive()
+    }
 }
 
 /// What a handful of ids came to.
@@ -41,6 +57,8 @@ pub struct Claims {
     pub ended: Vec<Settlement>,
     /// Claimed, and with a provider already: a receipt says so, though nobody heard its yes.
     pub taken: Vec<Taken>,
+    /// Claimed, but not loaded, each with its size: to be given back.
+    pub too_large: Vec<(Lease, usize)>,
     /// No notification has this id, or its commit is not visible yet.
     pub not_found: Vec<Uuid>,
 }
@@ -58,6 +76,7 @@ pub struct Taken {
 
 statement! {
     Load {
+        up_to: i32 => sql::Integer,
         ids: Vec<Uuid> => sql::Array<sql::Uuid>,
     } -> (
         (sql::Uuid, sql::Uuid, sql::Text, sql::Text, sql::Text),
@@ -65,18 +84,21 @@ statement! {
         (sql::Nullable<sql::Text>, sql::Nullable<sql::Text>),
         (sql::Nullable<sql::Text>, sql::Text),
         (sql::Bool, sql::Text, sql::Bool, sql::Text),
-        sql::Timestamptz,
+        (sql::Timestamptz, sql::Integer),
     ),
+    // The length of what is stored out of line is known without fetching it.
     "SELECT n.id, n.service_id, n.channel::text, n.key_type::text, n.status::text,
-       n.recipient, n.normalised_recipient, n.international, n.sender, n.personalisation,
+       n.recipient, n.normalised_recipient, n.international, n.sender, CASE WHEN fits THEN n.personalisation END,
        n.unsubscribe_url, n.unsubscribe_page_url,
-       v.subject, v.content,
+       CASE WHEN fits THEN v.subject END, CASE WHEN fits THEN v.content ELSE '' END,
        s.active, CASE n.channel WHEN 'email' THEN COALESCE(s.email_sender_name, s.name) ELSE s.name END,
        s.prefix_sms, s.email_local_part,
-       n.created_at
+       n.created_at, size
      FROM notifications n
      JOIN template_versions v ON v.template_id = n.template_id AND v.version = n.template_version
      JOIN services s ON s.id = n.service_id
+     CROSS JOIN LATERAL (SELECT COALESCE(octet_length(n.personalisation), 0) + octet_length(v.content)) AS o (size)
+     CROSS JOIN LATERAL (SELECT size <= ?) AS f (fits)
      WHERE n.id = ANY(?)"
 }
 
@@ -86,20 +108,36 @@ type Loaded = (
     (Option<String>, Option<String>),
     (Option<String>, String),
     (bool, String, bool, String),
-    DateTime<Utc>,
+    (DateTime<Utc>, i32),
 );
 
-/// Claims and loads what is due among `ids`. Rows that are due but no longer `created` (a yes that was written down late) are
-/// done with on the spot.
+/// [`claim_within`], whatever the sizes.
 ///
 /// # Errors
-/// When a query fails; then nothing is claimed.
+/// As [`claim_within`].
 pub fn claim(
     conn: &mut PgConnection,
     keyring: &Keyring,
     ids: &[Uuid],
     now: DateTime<Utc>,
     lease: Duration,
+) -> QueryResult<Claims> {
+    let all = Sizes { small: usize::MAX, admit: &mut |_, _| true };
+    claim_within(conn, keyring, ids, now, lease, all)
+}
+
+/// Claims and loads what is due among `ids`. Rows that are due but no longer `created` (a yes that was written down
+/// late) are done with on the spot.
+///
+/// # Errors
+/// When a query fails; then nothing is claimed.
+pub fn claim_within(
+    conn: &mut PgConnection,
+    keyring: &Keyring,
+    ids: &[Uuid],
+    now: DateTime<Utc>,
+    lease: Duration,
+    sizes: Sizes<'_>,
 ) -> QueryResult<Claims> {
     conn.transaction(|conn| {
         let mut due = due::claim(conn, &Kind::DELIVERIES, ids, now, lease)?;
@@ -112,39 +150,84 @@ pub fn claim(
             due.leases.extend(due::claim(conn, &Kind::DELIVERIES, &due.not_due, now, lease)?.leases);
         }
         if !due.leases.is_empty() {
-            load(conn, keyring, due.leases, now, &mut claims)?;
+            let loaded = load_within(conn, &due.leases, now, sizes)?;
+            sort(conn, keyring, due.leases, loaded, now, &mut claims)?;
         }
         Ok(claims)
     })
 }
 
-fn load(
+/// Each with whether it is whole: what is large is not, at first.
+type Rows = HashMap<Uuid, (bool, Loaded)>;
+type Proofs = HashMap<Uuid, Proof>;
+
+fn load(conn: &mut PgConnection, ids: Vec<Uuid>, up_to: i32) -> QueryResult<Rows> {
+    let rows: Vec<Loaded> = Load { up_to, ids, _binds: std::marker::PhantomData }.load(conn)?;
+    let whole = |row: Loaded| (row.0.0, (row.5.1 <= up_to, row));
+    Ok(rows.into_iter().map(whole).collect())
+}
+
+/// What belongs to these leases, and what of it a provider has already. Of what is large only as much as there is room for, and
+/// no more than is needed.
+fn load_within(
+    conn: &mut PgConnection,
+    leases: &[Lease],
+    now: DateTime<Utc>,
+    sizes: Sizes<'_>,
+) -> QueryResult<(Rows, Proofs)> {
+    let up_to = i32::try_from(sizes.small).unwrap_or(i32::MAX);
+    let mut rows = load(conn, leases.iter().map(Lease::subject).collect(), up_to)?;
+    let taken = taken(conn, leases, &rows, now)?;
+    let wanted = |lease: &&Lease| {
+        let id = lease.subject();
+        let Some((false, row)) = rows.get(&id) else { return false };
+        let (_, _, channel, _, status) = &row.0;
+        match (status == Status::Created.as_str(), taken.contains_key(&id)) {
+            (false, _) => false,
+            // A text's units are made of it.
+            (true, true) => channel == Channel::Sms.as_str(),
+            (true, false) => !lease.lapsed() && (sizes.admit)(id, size(row)),
+        }
+    };
+    let large: Vec<Uuid> = leases.iter().filter(wanted).map(Lease::subject).collect();
+    if !large.is_empty() {
+        rows.extend(load(conn, large, i32::MAX)?);
+    }
+    Ok((rows, taken))
+}
+
+fn size(row: &Loaded) -> usize {
+    usize::try_from(row.5.1).unwrap_or_default()
+}
+
+fn sort(
     conn: &mut PgConnection,
     keyring: &Keyring,
     leases: Vec<Lease>,
+    (mut rows, mut taken): (Rows, Proofs),
     now: DateTime<Utc>,
     claims: &mut Claims,
 ) -> QueryResult<()> {
-    let mut fail = |lease, failure| claims.ended.push(unsent(lease, failure, now));
-    let ids = leases.iter().map(Lease::subject).collect();
-    let rows: Vec<Loaded> = Load { ids, _binds: std::marker::PhantomData }.load(conn)?;
-    let mut rows: HashMap<Uuid, Loaded> = rows.into_iter().map(|row| (row.0.0, row)).collect();
-    let mut taken = taken(conn, &leases, &rows, now)?;
+    let mut fail = |lease, failure| claims.ended.push(unsent(lease, Outcome::Failed(failure), now));
     let (mut stale, mut not_loaded) = (Vec::new(), Vec::new());
     for lease in leases {
         match rows.remove(&lease.subject()) {
             // Finished by other means.
-            Some(row) if row.0.4 != Status::Created.as_str() => stale.push(lease),
-            Some(row) if let Some(Proof { by, heard_at, .. }) = taken.remove(&lease.subject()) => {
+            Some((_, row)) if row.0.4 != Status::Created.as_str() => stale.push(lease),
+            Some((_, row)) if let Some(Proof { by, heard_at, .. }) = taken.remove(&lease.subject()) => {
                 let international = row.1.2;
                 let notification = notification(keyring, row).ok();
                 claims.taken.push(Taken { lease, by, heard_at, international, notification });
             }
             Some(_) if lease.lapsed() => fail(lease, lost()),
-            Some(row) => match notification(keyring, row) {
-                Ok(notification) => claims.claimed.push(Claimed { lease, notification }),
-                Err(Unreadable) => fail(lease, unreadable()),
-            },
+            Some((false, row)) => claims.too_large.push((lease, size(&row))),
+            Some((true, row)) => {
+                let size = size(&row);
+                match notification(keyring, row) {
+                    Ok(notification) => claims.claimed.push(Claimed { lease, notification, size }),
+                    Err(Unreadable) => fail(lease, unreadable()),
+                }
+            }
             None => not_loaded.push(lease),
         }
     }
@@ -158,24 +241,19 @@ fn load(
 }
 
 /// What was tried before, and may be with a provider. Nothing else is asked about: a first attempt has no history.
-fn taken(
-    conn: &mut PgConnection,
-    leases: &[Lease],
-    rows: &HashMap<Uuid, Loaded>,
-    now: DateTime<Utc>,
-) -> QueryResult<HashMap<Uuid, Proof>> {
+fn taken(conn: &mut PgConnection, leases: &[Lease], rows: &Rows, now: DateTime<Utc>) -> QueryResult<Proofs> {
     let tried = leases.iter().filter(|lease| lease.lapsed() || lease.failures() > 0);
     let created = tried.filter_map(|lease| {
-        let (_, _, channel, _, status) = &rows.get(&lease.subject())?.0;
-        let channel = channel.parse().ok()?;
-        (status == Status::Created.as_str()).then_some((lease, channel))
+        let (_, row) = rows.get(&lease.subject())?;
+        let channel = row.0.2.parse().ok()?;
+        (row.0.4 == Status::Created.as_str()).then_some((lease, channel))
     });
     Ok(evidence::taken(conn, &created.collect::<Vec<_>>(), now)?.into_iter().collect())
 }
 
 /// An attempt that ended before it began. One that lapsed began when its holder claimed it.
-fn unsent(lease: Lease, failure: SendFailure, at: DateTime<Utc>) -> Settlement {
-    let outcome = Outcome::Failed(failure);
+#[must_use]
+pub fn unsent(lease: Lease, outcome: Outcome, at: DateTime<Utc>) -> Settlement {
     let took = lease.lapsed_since().and_then(|since| (at - since).to_std().ok()).unwrap_or_default();
     Settlement { lease, attempt: Attempt { provider: None, took, billable_units: 0, outcome }, at }
 }
@@ -192,7 +270,7 @@ fn unreadable() -> SendFailure {
 struct Unreadable;
 
 fn notification(keyring: &Keyring, row: Loaded) -> Result<Notification, Unreadable> {
-    let ((id, service_id, channel, key_type, _), recipient, links, template, service, created_at) = row;
+    let ((id, service_id, channel, key_type, _), recipient, links, template, service, (created_at, _)) = row;
     let (recipient, normalised_recipient, international, sender, sealed) = recipient;
     let personalisation = match sealed {
         Some(sealed) => {
@@ -221,7 +299,7 @@ fn notification(keyring: &Keyring, row: Loaded) -> Result<Notification, Unreadab
     })
 }
 
-/// Reads notifications, whoever holds them. What cannot be read is left out.
+/// Reads notifications, whoever holds them: texts whole, of e-mails not what they are made of. What cannot be read is left out.
 ///
 /// # Errors
 /// When the query fails.
@@ -229,8 +307,11 @@ pub fn read(conn: &mut PgConnection, keyring: &Keyring, ids: Vec<Uuid>) -> Query
     if ids.is_empty() {
         return Ok(Vec::new());
     }
-    let rows: Vec<Loaded> = Load { ids, _binds: std::marker::PhantomData }.load(conn)?;
-    Ok(rows.into_iter().filter_map(|row| notification(keyring, row).ok()).collect())
+    let mut rows = load(conn, ids, 0)?;
+    let texts =
+        rows.iter().filter(|(_, (_, row))| row.0.2 == Channel::Sms.as_str()).map(|(id, _)| *id).collect();
+    rows.extend(load(conn, texts, i32::MAX)?);
+    Ok(rows.into_values().filter_map(|(_, row)| notification(keyring, row).ok()).collect())
 }
 
 statement! {
@@ -299,6 +380,16 @@ statement! {
 }
 
 statement! {
+    Charge {
+        ids: Vec<Uuid> => sql::Array<sql::Uuid>,
+        units: Vec<i32> => sql::Array<sql::Integer>,
+        from: Vec<&'a str> => sql::Array<sql::Text>,
+    } -> (),
+    "UPDATE notifications n SET billable_units = t.units FROM UNNEST(?, ?) AS t (id, units)
+     WHERE n.id = t.id AND n.billable_units < t.units AND n.status::text = ANY(?)"
+}
+
+statement! {
     RecordAttempts {
         ids: Vec<Uuid> => sql::Array<sql::Uuid>,
         ats: Vec<DateTime<Utc>> => sql::Array<sql::Timestamptz>,
@@ -338,7 +429,8 @@ fn write(
     policy: &RetryPolicy,
 ) -> QueryResult<Vec<WakeUp>> {
     record_attempts(conn, settlements.iter().map(|s| (s.lease.subject(), &s.attempt, s.at)))?;
-    let (mut handed_over, mut given_up, mut later, mut simulated) = (vec![], vec![], vec![], vec![]);
+    let (mut handed_over, mut given_up, mut simulated) = (vec![], vec![], vec![]);
+    let (mut later, mut tried) = (vec![], vec![]);
     for settlement @ Settlement { lease, attempt, at } in settlements {
         match &attempt.outcome {
             Outcome::HandedOver { simulated_receipt, .. } => {
@@ -352,18 +444,29 @@ fn write(
             Outcome::Refused(_) => given_up.push((settlement, Status::TechnicalFailure)),
             Outcome::Failed(failure) => match policy.after(lease.failures(), failure) {
                 Next::Retry { after, failures } => {
-                    later.push(Later { lease, due_at: due::later(*at, lease.apart(after)), failures });
+                    // Many are throttled together, and must not come back together.
+                    let throttled = matches!(failure, SendFailure::Throttled { .. });
+                    let wait = if throttled { lease.spread(after) } else { lease.apart(after) };
+                    later.push(Later { lease, due_at: due::later(*at, wait), failures });
+                    tried.push((lease.subject(), attempt.billable_units));
                 }
                 Next::GiveUp(end) => given_up.push((settlement, end)),
             },
+            Outcome::NotBegun { after } => later.push(given_back(lease, *at, *after)),
         }
     }
     note_hand_overs(conn, settlements.iter().map(|s| (s.lease.subject(), &s.attempt, s.at)))?;
     due::finish(conn, handed_over)?;
     give_up(conn, given_up)?;
     due::postpone(conn, &later)?;
+    charge(conn, tried)?;
     let simulated: Vec<_> = simulated.iter().map(|(receipt, id)| (receipt, *id)).collect();
     receipt::put(conn, &simulated)
+}
+
+/// No step of the ladder is burnt, and those who come back do so one by one.
+fn given_back(lease: &Lease, at: DateTime<Utc>, after: Duration) -> Later<'_> {
+    Later { lease, due_at: due::later(at, lease.spread(after)), failures: lease.failures() }
 }
 
 /// Notes of attempts, each with its notification and the time at which it ended, that the provider has the message: whoever
@@ -376,7 +479,7 @@ pub(crate) fn note_hand_overs<'a>(
         Outcome::HandedOver { status, provider_reference, .. } => {
             Some((id, attempt, *status, provider_reference.as_deref(), at))
         }
-        Outcome::Failed(_) | Outcome::Refused(_) => None,
+        Outcome::Failed(_) | Outcome::Refused(_) | Outcome::NotBegun { .. } => None,
     };
     let mut rows: Vec<_> = ended.filter_map(handed_over).collect();
     if rows.is_empty() {
@@ -424,48 +527,64 @@ fn give_up(conn: &mut PgConnection, mut rows: Vec<(&Settlement, Status)>) -> Que
     Ok(())
 }
 
+/// What a text will be charged as is known from its first try on, whatever comes of it (the wire contract: delivery rules, 3).
+fn charge(conn: &mut PgConnection, mut tried: Vec<(Uuid, i32)>) -> QueryResult<()> {
+    tried.retain(|(_, units)| *units > 0);
+    if tried.is_empty() {
+        return Ok(());
+    }
+    tried.sort_unstable();
+    let (ids, units) = tried.into_iter().unzip();
+    let from = vec![Status::Created.as_str()];
+    Charge { ids, units, from, _binds: std::marker::PhantomData }.execute(conn)?;
+    Ok(())
+}
+
 /// Writes down attempts, each with its notification and the time at which it ended.
 pub(crate) fn record_attempts<'a>(
     conn: &mut PgConnection,
     ended: impl Iterator<Item = (Uuid, &'a Attempt, DateTime<Utc>)>,
 ) -> QueryResult<()> {
-    let ended: Vec<_> = ended.collect();
-    let reason = |attempt: &Attempt| match &attempt.outcome {
-        Outcome::HandedOver { .. } => None,
-        Outcome::Failed(failure) => Some(failure.to_string()),
-        Outcome::Refused(reason) => Some((*reason).to_string()),
-    };
+    let made = |(id, attempt, at): (Uuid, &'a Attempt, _)| Some((id, attempt, at, told(&attempt.outcome)?));
+    let made: Vec<_> = ended.filter_map(made).collect();
+    if made.is_empty() {
+        return Ok(());
+    }
     let took = |attempt: &Attempt| i32::try_from(attempt.took.as_millis()).unwrap_or(i32::MAX);
-    let reasons: Vec<Option<String>> = ended.iter().map(|e| reason(e.1)).collect();
     RecordAttempts {
-        ids: ended.iter().map(|e| e.0).collect(),
-        ats: ended.iter().map(|e| e.2).collect(),
-        providers: ended.iter().map(|e| e.1.provider.map(ProviderId::as_str)).collect(),
-        took: ended.iter().map(|e| took(e.1)).collect(),
-        outcomes: ended.iter().map(|e| outcome_word(&e.1.outcome)).collect(),
-        reasons: reasons.iter().map(|reason| reason.as_deref().map(Words)).collect(),
+        ids: made.iter().map(|e| e.0).collect(),
+        ats: made.iter().map(|e| e.2).collect(),
+        providers: made.iter().map(|e| e.1.provider.map(ProviderId::as_str)).collect(),
+        took: made.iter().map(|e| took(e.1)).collect(),
+        outcomes: made.iter().map(|e| e.3.0).collect(),
+        reasons: made.iter().map(|e| e.3.1.as_deref().map(Words)).collect(),
         _binds: std::marker::PhantomData,
     }
     .execute(conn)?;
     Ok(())
 }
 
-/// The word of the Postgres enum `attempt_outcome`. A recipient's trouble has none of its own; the reason tells.
-fn outcome_word(outcome: &Outcome) -> &'static str {
-    match outcome {
-        Outcome::Failed(SendFailure::Recipient { trouble: RecipientTrouble::Busy, .. }) => "transient",
-        Outcome::Failed(SendFailure::Recipient {
-            trouble: RecipientTrouble::Unknown | RecipientTrouble::Full,
-            ..
-        }) => "rejected",
-        Outcome::HandedOver { .. } => "handed-over",
-        Outcome::Refused(_) => "refused",
-        Outcome::Failed(SendFailure::Transient(_)) => "transient",
-        Outcome::Failed(SendFailure::Unanswered(_)) => "unanswered",
-        Outcome::Failed(SendFailure::Throttled { .. }) => "throttled",
-        Outcome::Failed(SendFailure::Rejected(_)) => "rejected",
-        Outcome::Failed(SendFailure::Misconfigured(_)) => "misconfigured",
-    }
+/// The word of the Postgres enum `attempt_outcome`, and why; none of what was no attempt. A recipient's trouble
+/// has no word of its own; the reason tells.
+fn told(outcome: &Outcome) -> Option<(&'static str, Option<String>)> {
+    let failure = match outcome {
+        Outcome::NotBegun { .. } => return None,
+        Outcome::HandedOver { .. } => return Some(("handed-over", None)),
+        Outcome::Refused(reason) => return Some(("refused", Some((*reason).to_owned()))),
+        Outcome::Failed(failure) => failure,
+    };
+    let word = match failure {
+        SendFailure::Transient(_) => "transient",
+        SendFailure::Unanswered(_) => "unanswered",
+        SendFailure::Recipient { trouble: RecipientTrouble::Busy, .. } => "transient",
+        SendFailure::Recipient { trouble: RecipientTrouble::Unknown | RecipientTrouble::Full, .. } => {
+            "rejected"
+        }
+        SendFailure::Throttled { .. } => "throttled",
+        SendFailure::Rejected(_) => "rejected",
+        SendFailure::Misconfigured(_) => "misconfigured",
+    };
+    Some((word, Some(failure.to_string())))
 }
 
 pub(crate) fn words(trigger: Trigger) -> Vec<&'static str> {

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use provider::AtOnce;
 use serde::Deserialize;
 
 /// The sections that a worker reads.
@@ -22,9 +23,9 @@ pub struct Config {
 pub struct WorkerConfig {
     /// Where `/healthz` and `/readyz` are answered.
     pub health_listen: String,
-    /// Texts at providers at the same time: rate × latency, so 13,000 a second at 50 ms.
+    /// Texts at each provider at the same time: rate × latency, so 13,000 a second at 50 ms.
     pub sms_in_flight: u16,
-    /// E-mails at the relay at the same time; more than its pool has connections only wait there.
+    /// E-mails at the relay at the same time; no more than its pool has connections.
     pub email_in_flight: u16,
     /// How long a claim is ours. A worker that dies holds up what it had in hand for as long.
     #[serde(with = "humantime_serde")]
@@ -51,6 +52,12 @@ pub(crate) struct Unusable {
 }
 
 impl WorkerConfig {
+    /// The most calls at once that each provider gets.
+    #[must_use]
+    pub fn at_once(&self) -> AtOnce {
+        AtOnce { sms: self.sms_in_flight.into(), email: self.email_in_flight.into() }
+    }
+
     pub(crate) fn check(&self) -> Result<(), Unusable> {
         let refuse = |field, problem| Err(Unusable { field, problem });
         if self.sms_in_flight == 0 || self.email_in_flight == 0 {

@@ -1,26 +1,27 @@
 //! The way of a notification through a worker, in stages, so that a slow call holds up nobody but itself:
 //!
 //! ```text
-//! take a handful of wake-ups ─► claim and load them (one round trip) ─► a task for each: render, choose, call the provider
-//!        ▲ as many as there are permits                                          │ permit back
+//! take a handful of wake-ups ─► claim and load them (one round trip) ─► a task for each: render, call the provider
+//!        ▲ as many as providers have room for                                    │ its place back
 //!        └───────────────────────────────────────────────────────────────────────┤
 //!                                                          settle a handful (one transaction) ─► ack
 //! ```
 //!
-//! Permits are taken before the work is: what cannot be called at once stays in the broker, where another worker finds it.
+//! Nothing is taken that no provider has room for: what cannot be called at once stays in the broker, where another worker
+//! finds it. Each provider has its own places, and what is prefetched is enough to fill all of them and one more, so that a
+//! provider that hangs with all its places taken leaves as much for the others. What finds no place all the same (a text
+//! abroad, when only the others have room) is given back at once, and so is what is too large for now: it comes again.
 //! No connection and no transaction is held during a call.
 
-use std::{collections::HashMap, panic::AssertUnwindSafe, sync::Arc, time::Duration};
+use std::{collections::HashMap, panic::AssertUnwindSafe, time::Duration};
 
 use broker::{Consumer, Incoming};
-use db::delivery::Claimed;
-use domain::wakeup::Kind;
+use delivery::Claimed;
+use domain::{status::Channel, wakeup::Kind};
 use futures_util::FutureExt;
 use service::Context;
-use tokio::{
-    sync::{OwnedSemaphorePermit, Semaphore, mpsc},
-    task::JoinSet,
-};
+use tokio::{select, sync::mpsc, task::JoinSet};
+use tokio_util::sync::CancellationToken;
 
 use crate::{
     Worker,
@@ -31,52 +32,48 @@ use crate::{
 const HANDFUL: usize = 200;
 const DATABASE_PAUSE: Duration = Duration::from_secs(1);
 
-/// Starts the line of work for one kind of delivery.
-pub(crate) fn start(worker: &Worker, context: &Context, kind: Kind, in_flight: u16) {
+/// Starts the line of work for the messages of one channel.
+pub(crate) fn start(worker: &Worker, context: &Context, channel: Channel, in_flight: u16) {
+    let kind = Kind::deliver(channel);
     let (settled, to_settle) = mpsc::channel(usize::from(in_flight));
-    // Twice: what is being called, and what waits for its settle.
-    let consumer = worker.broker.consumer(kind, in_flight.saturating_mul(2), context.tasks.stopping());
-    let line = Line {
-        worker: worker.clone(),
-        permits: Arc::new(Semaphore::new(usize::from(in_flight))),
-        settled,
-        calls: JoinSet::new(),
-    };
+    // Once more than there are places: what waits for its settle.
+    let shares = u16::try_from(worker.delivery.providers.count(channel) + 1).unwrap_or(u16::MAX);
+    let prefetch = in_flight.saturating_mul(shares);
+    let consumer = worker.broker.consumer(kind, prefetch, context.tasks.stopping());
+    let stopping = context.tasks.stopping().clone();
+    let line = Line { worker: worker.clone(), channel, settled, calls: JoinSet::new(), stopping };
     context.tasks.spawn(kind.as_str(), line.run(consumer));
     context.tasks.spawn("settle", settle::run(worker.clone(), to_settle));
 }
 
 struct Line {
     worker: Worker,
-    permits: Arc<Semaphore>,
+    channel: Channel,
     settled: mpsc::Sender<Settled>,
     calls: JoinSet<()>,
+    stopping: CancellationToken,
 }
 
 impl Line {
     /// Until the consumer is stopped; then waits for the calls that are under way. Dropping `settled` ends the settling.
     async fn run(mut self, mut consumer: Consumer) -> Result<(), service::Error> {
-        while let Some(permits) = self.permits().await
-            && let Some(messages) = consumer.next_handful(permits.num_permits()).await
-        {
-            self.take(messages, permits).await;
+        while let Some(messages) = consumer.next_handful(self.room().await).await {
+            self.take(messages).await;
             while self.calls.try_join_next().is_some() {}
         }
         self.calls.join_all().await;
         Ok(())
     }
 
-    /// At least one permit, and as many more as are free, up to a handful.
-    async fn permits(&self) -> Option<OwnedSemaphorePermit> {
-        let mut permits = Arc::clone(&self.permits).acquire_owned().await.ok()?;
-        let more = self.permits.available_permits().min(HANDFUL - 1);
-        if let Ok(more) = Arc::clone(&self.permits).try_acquire_many_owned(u32::try_from(more).unwrap_or(0)) {
-            permits.merge(more);
+    /// For at least one message, and at most a handful. At the stop there is nothing to wait for: the consumer has no more.
+    async fn room(&self) -> usize {
+        select! {
+            room = self.worker.delivery.providers.room(self.channel) => room.min(HANDFUL),
+            () = self.stopping.cancelled() => 1,
         }
-        Some(permits)
     }
 
-    async fn take(&mut self, messages: Vec<Incoming>, mut permits: OwnedSemaphorePermit) {
+    async fn take(&mut self, messages: Vec<Incoming>) {
         let mut sorted = Messages::sort(messages);
         let claims = match self.worker.delivery.claim(sorted.by_id.keys().copied().collect()).await {
             Ok(claims) => claims,
@@ -89,7 +86,7 @@ impl Line {
         };
         for claimed in claims.claimed {
             let message = sorted.by_id.remove(&claimed.lease.subject());
-            self.call(claimed, message, permits.split(1));
+            self.call(claimed, message);
         }
         for settlement in claims.ended {
             let message = sorted.by_id.remove(&settlement.lease.subject());
@@ -114,11 +111,12 @@ impl Line {
         });
     }
 
-    fn call(&mut self, claimed: Claimed, message: Option<Incoming>, permit: Option<OwnedSemaphorePermit>) {
-        let (delivery, settled) = (self.worker.delivery.clone(), self.settled.clone());
+    fn call(&mut self, claimed: Claimed, message: Option<Incoming>) {
+        // Has its place from here on, so that the next handful finds the room that is left.
+        let attempt = self.worker.delivery.attempt(claimed);
+        let settled = self.settled.clone();
         self.calls.spawn(async move {
-            let attempt = AssertUnwindSafe(delivery.attempt(claimed)).catch_unwind().await;
-            drop(permit);
+            let attempt = AssertUnwindSafe(attempt).catch_unwind().await;
             match (attempt, message) {
                 (Ok(settlement), message) => {
                     let _ = settled.send(Settled { settlement, message }).await;

@@ -12,8 +12,8 @@ use std::sync::Arc;
 
 use broker::{Broker, Publisher};
 use db::Db;
-use delivery::Delivery;
-use domain::{clock::Clock, retry::RetryPolicy, wakeup::Kind};
+use delivery::{Delivery, Large};
+use domain::{clock::Clock, retry::RetryPolicy, status::Channel};
 use provider::Providers;
 use service::{Context, Error, tally::Tally};
 
@@ -44,7 +44,8 @@ pub async fn run(config: Config, context: Context) -> Result<(), Error> {
     context.tasks.attend("health", service::health::serve(health, context.readiness.clone()));
     let delivery = Delivery {
         keyring: Arc::new(config.sealing.keyring()?),
-        providers: Arc::new(Providers::new(&config.providers)?),
+        providers: Arc::new(Providers::new(&config.providers, config.worker.at_once())?),
+        large: Large::default(),
         policy: Arc::new(RetryPolicy::default()),
         clock,
         lease: config.worker.lease,
@@ -66,8 +67,8 @@ pub async fn run(config: Config, context: Context) -> Result<(), Error> {
 /// stand has been read.
 pub fn start(worker: &Worker, context: &Context) {
     context.tasks.attend("standings", worker.delivery.clone().follow_standings());
-    deliver::start(worker, context, Kind::DeliverSms, worker.config.sms_in_flight);
-    deliver::start(worker, context, Kind::DeliverEmail, worker.config.email_in_flight);
+    deliver::start(worker, context, Channel::Sms, worker.config.sms_in_flight);
+    deliver::start(worker, context, Channel::Email, worker.config.email_in_flight);
     apply_receipt::start(worker, context);
 }
 

@@ -1,11 +1,16 @@
-//! One attempt: render, choose a provider, hand over.
+//! One attempt: take a place at a provider, render, hand over.
+//!
+//! The time that a message waits for its turn is not the provider's: an attempt begins with the call. What cannot begin while
+//! its lease leaves the provider the time to answer is given back, at no step of the ladder.
 
 use std::{
     panic::AssertUnwindSafe,
     time::{Duration, Instant},
 };
 
+use chrono::{DateTime, Utc};
 use domain::{
+    clock::Clock,
     email::{self, TooLarge},
     notification::{Attempt, Notification, Outcome},
     receipt::ReceiptWords,
@@ -14,126 +19,273 @@ use domain::{
     status::{Channel, KeyType, ProviderId, Status},
 };
 use futures_util::FutureExt;
-use provider::{Mail, Providers, Text, simulate};
+use provider::{Composed, EmailProvider, Mail, NoPlace, Place, Providers, SmsProvider, Text, simulate};
 
-use crate::simulation;
+use crate::{large::Large, message::Message, simulation};
+
+/// When somebody who was too late looks again.
+const SOON: Duration = Duration::from_secs(1);
+
+/// What a lease leaves of it.
+#[derive(Clone, Debug)]
+pub struct Time {
+    pub clock: Clock,
+    /// A call that has not begun by then never does.
+    pub begin_by: DateTime<Utc>,
+    /// A call is over by then.
+    pub over_by: DateTime<Utc>,
+}
+
+impl Time {
+    pub(crate) fn to_begin(&self) -> Duration {
+        (self.begin_by - self.clock.now()).to_std().unwrap_or_default()
+    }
+}
 
 /// What is known of an attempt before it ends, and still is when it fails.
 #[derive(Default)]
 struct Progress {
     provider: Option<ProviderId>,
     billable_units: i32,
+    began: Option<Instant>,
 }
 
-/// Makes one attempt, of at most `limit`. It never fails itself: what went wrong is in the outcome, and so is a panic, so that
-/// one poisoned message cannot take down the worker that holds its neighbours.
-///
-/// Drop the future only when the process ends: a provider may have taken the message by then.
-pub async fn send(providers: &Providers, notification: &Notification, limit: Duration) -> Attempt {
-    let started = Instant::now();
-    let mut progress = Progress::default();
-    let outcome = caught(in_time(limit, attempt(providers, notification, &mut progress))).await;
-    let Progress { provider, billable_units } = progress;
-    let outcome = match (outcome, provider) {
-        // Nobody was asked yet.
-        (Outcome::Failed(SendFailure::Unanswered(why)), None) => Outcome::Failed(SendFailure::Transient(why)),
-        (outcome, _) => outcome,
-    };
-    Attempt { provider, took: started.elapsed(), billable_units, outcome }
+/// Why a message is not with a provider.
+pub(crate) enum Unsent {
+    Failed(SendFailure),
+    /// There was no room, or no time.
+    NotBegun(Duration),
 }
 
-/// With no time left it does not even begin: what it begins, a provider may finish.
-async fn in_time(
-    limit: Duration,
-    attempt: impl Future<Output = Result<Outcome, SendFailure>>,
-) -> Result<Outcome, SendFailure> {
-    if limit.is_zero() {
-        return Err(SendFailure::Transient("claimed too late to be sent in time".into()));
+impl Unsent {
+    /// What it panicked with may quote personal data.
+    pub(crate) fn panicked() -> Self {
+        Self::Failed(SendFailure::Unanswered("panicked while sending".into()))
     }
-    let too_late = |_| Err(SendFailure::Unanswered(format!("no answer within {} s", limit.as_secs())));
-    tokio::time::timeout(limit, attempt).await.unwrap_or_else(too_late)
 }
 
-/// A failure that was returned or panicked is an outcome like any other.
-async fn caught(attempt: impl Future<Output = Result<Outcome, SendFailure>>) -> Outcome {
-    let failure = match AssertUnwindSafe(attempt).catch_unwind().await {
-        Ok(Ok(outcome)) => return outcome,
-        Ok(Err(failure)) => failure,
-        // What it panicked with may quote personal data.
-        Err(_) => SendFailure::Unanswered("panicked while sending".into()),
-    };
-    Outcome::Failed(failure)
-}
-
-async fn attempt(
-    providers: &Providers,
-    notification: &Notification,
-    progress: &mut Progress,
-) -> Result<Outcome, SendFailure> {
-    if !notification.service.active {
-        return Ok(Outcome::Refused("service is inactive"));
+impl From<SendFailure> for Unsent {
+    fn from(failure: SendFailure) -> Self {
+        Self::Failed(failure)
     }
-    match (notification.key_type, notification.channel) {
-        (KeyType::Test, _) => pretend(providers, notification, progress),
-        (KeyType::Normal | KeyType::Team, Channel::Sms) => send_sms(providers, notification, progress).await,
-        (KeyType::Normal | KeyType::Team, Channel::Email) => {
-            send_email(providers, notification, progress).await
+}
+
+impl From<NoPlace> for Unsent {
+    fn from(none: NoPlace) -> Self {
+        match none {
+            NoPlace::Wait(after) => Self::NotBegun(after),
+            NoPlace::Nobody(failure) => Self::Failed(failure),
         }
     }
 }
 
-async fn send_sms(
-    providers: &Providers,
-    notification: &Notification,
-    progress: &mut Progress,
-) -> Result<Outcome, SendFailure> {
-    let sms = render_sms(notification, progress);
-    let provider = providers.choose_sms(notification.international)?;
-    progress.provider = Some(provider.id());
-    let text = Text {
-        id: notification.id,
-        to: &notification.normalised_recipient,
-        from: notification.sender.as_deref().unwrap_or(providers.default_sms_sender()),
-        body: sms.text(),
-        international: notification.international,
-    };
-    let accepted = provider.send(&text).await?;
-    Ok(handed_over(notification.channel, notification.international, accepted.reference, None))
+/// What the providers say to a message before anything is done for it.
+pub(crate) enum Entered {
+    /// The service sends nothing.
+    Inactive,
+    /// A test key's: nothing leaves the platform, so it needs no place. A provider is drawn as usual.
+    Pretended(Result<(ProviderId, Option<String>), SendFailure>),
+    Sms(Result<Place<SmsProvider>, NoPlace>),
+    Email(Result<Place<EmailProvider>, NoPlace>),
 }
 
-/// A failed call is charged like a good one, and so is one that is only pretended.
-fn render_sms(notification: &Notification, progress: &mut Progress) -> Sms {
-    let service = &notification.service;
-    let prefix = service.prefix_sms.then_some(service.name.as_str());
-    let sms = Sms::render(&notification.content, &notification.personalisation, prefix);
-    progress.billable_units = i32::try_from(sms.fragments()).unwrap_or(i32::MAX);
-    sms
+/// Takes the place that a message needs.
+pub(crate) fn enter(providers: &Providers, notification: &Notification) -> Entered {
+    let abroad = notification.international;
+    match (notification.key_type, notification.channel) {
+        _ if !notification.service.active => Entered::Inactive,
+        (KeyType::Test, Channel::Sms) => {
+            Entered::Pretended(providers.choose_sms(abroad).map(|provider| (provider.id(), None)))
+        }
+        (KeyType::Test, Channel::Email) => {
+            let reference = |provider: &EmailProvider| Some(provider.reference(notification.id));
+            let drawn = providers.choose_email();
+            Entered::Pretended(drawn.map(|provider| (provider.id(), reference(provider))))
+        }
+        (KeyType::Normal | KeyType::Team, Channel::Sms) => Entered::Sms(providers.enter_sms(abroad)),
+        (KeyType::Normal | KeyType::Team, Channel::Email) => Entered::Email(providers.enter_email()),
+    }
+}
+
+/// Makes one attempt. It never fails itself: what went wrong is in the outcome, and so is a panic, so that one poisoned message
+/// cannot take down the worker that holds its neighbours.
+///
+/// Drop the future only when the process ends: a provider may have taken the message by then.
+pub async fn send(providers: &Providers, large: &Large, message: Message, time: &Time) -> Attempt {
+    let entered = enter(providers, &message.notification);
+    finish(providers, large, message, entered, time).await
+}
+
+pub(crate) async fn finish(
+    providers: &Providers,
+    large: &Large,
+    message: Message,
+    entered: Entered,
+    time: &Time,
+) -> Attempt {
+    let mut progress = Progress::default();
+    let desk = Desk { providers, large, time };
+    let outcome = caught(desk.attempt(message, entered, &mut progress)).await;
+    let Progress { provider, billable_units, began } = progress;
+    let outcome = match outcome {
+        // Nobody was asked yet.
+        Outcome::Failed(SendFailure::Unanswered(why)) if began.is_none() => {
+            Outcome::Failed(SendFailure::Transient(why))
+        }
+        outcome => outcome,
+    };
+    let took = began.map(|began| began.elapsed()).unwrap_or_default();
+    Attempt { provider, took, billable_units, outcome }
+}
+
+/// A failure that was returned or panicked is an outcome like any other.
+async fn caught(attempt: impl Future<Output = Result<Outcome, Unsent>>) -> Outcome {
+    let ended = AssertUnwindSafe(attempt).catch_unwind().await;
+    match ended.unwrap_or_else(|_| Err(Unsent::panicked())) {
+        Ok(outcome) => outcome,
+        Err(Unsent::Failed(failure)) => Outcome::Failed(failure),
+        Err(Unsent::NotBegun(after)) => Outcome::NotBegun { after },
+    }
+}
+
+struct Desk<'a> {
+    providers: &'a Providers,
+    large: &'a Large,
+    time: &'a Time,
+}
+
+impl Desk<'_> {
+    async fn attempt(
+        &self,
+        message: Message,
+        entered: Entered,
+        progress: &mut Progress,
+    ) -> Result<Outcome, Unsent> {
+        match entered {
+            Entered::Inactive => Ok(Outcome::Refused("service is inactive")),
+            Entered::Pretended(drawn) => self.pretend(message, drawn, progress).await,
+            // What has no place is not worth the work.
+            Entered::Sms(Err(none @ NoPlace::Wait(_))) => Err(none.into()),
+            Entered::Sms(place) => self.send_sms(message, place, progress).await,
+            Entered::Email(place) => self.send_email(message, place?, progress).await,
+        }
+    }
+
+    async fn send_sms(
+        &self,
+        mut message: Message,
+        place: Result<Place<SmsProvider>, NoPlace>,
+        progress: &mut Progress,
+    ) -> Result<Outcome, Unsent> {
+        let sms = self.render_sms(&mut message, progress).await?;
+        let place = place?;
+        let notification = &message.notification;
+        let text = Text {
+            id: notification.id,
+            to: &notification.normalised_recipient,
+            from: notification.sender.as_deref().unwrap_or(self.providers.default_sms_sender()),
+            body: sms.text(),
+            international: notification.international,
+        };
+        let accepted = self.call(place.id(), place.send(&text), progress).await?;
+        Ok(handed_over(Channel::Sms, notification.international, accepted.reference, None))
+    }
+
+    /// A failed call is charged like a good one, and so is one that is only pretended.
+    async fn render_sms(&self, message: &mut Message, progress: &mut Progress) -> Result<Sms, Unsent> {
+        let notification = message.notification.clone();
+        // What is sent of a text is short, however long what it is made of.
+        let size = |_: &Sms| 0;
+        let (sms, _) = self.large.work(message, self.time, size, move || render_sms(&notification)).await?;
+        progress.billable_units = units(&sms);
+        Ok(sms)
+    }
+
+    async fn send_email(
+        &self,
+        mut message: Message,
+        place: Place<EmailProvider>,
+        progress: &mut Progress,
+    ) -> Result<Outcome, Unsent> {
+        let notification = message.notification.clone();
+        let size =
+            |(_, composed): &(_, Result<Composed, Uncomposed>)| composed.as_ref().map_or(0, Composed::size);
+        let work = move || {
+            let composed = compose(&place, &notification);
+            (place, composed)
+        };
+        let ((place, composed), _memory) = self.large.work(&mut message, self.time, size, work).await?;
+        let composed = match composed {
+            Ok(composed) => composed,
+            // It would be as large the next time.
+            Err(Uncomposed::TooLarge) => return Ok(Outcome::Refused("e-mail is too large when rendered")),
+            Err(Uncomposed::Failed(failure)) => return Err(failure.into()),
+        };
+        // From here on it is there a second time.
+        drop(message);
+        let accepted = self.call(place.id(), place.send(&composed), progress).await?;
+        Ok(handed_over(Channel::Email, false, accepted.reference, None))
+    }
+
+    /// The call has the time that the lease leaves, however long the message waited for its turn.
+    async fn call<T>(
+        &self,
+        provider: ProviderId,
+        call: impl Future<Output = Result<T, SendFailure>>,
+        progress: &mut Progress,
+    ) -> Result<T, Unsent> {
+        let now = self.time.clock.now();
+        if now >= self.time.begin_by {
+            return Err(Unsent::NotBegun(SOON));
+        }
+        let limit = (self.time.over_by - now).to_std().unwrap_or_default();
+        (progress.provider, progress.began) = (Some(provider), Some(Instant::now()));
+        let too_late = |_| Err(SendFailure::Unanswered(format!("no answer within {} s", limit.as_secs())));
+        Ok(tokio::time::timeout(limit, call).await.unwrap_or_else(too_late)?)
+    }
+
+    /// A test key's message. The receipt that the provider would send is made up, and later processed like a real one.
+    async fn pretend(
+        &self,
+        mut message: Message,
+        drawn: Result<(ProviderId, Option<String>), SendFailure>,
+        progress: &mut Progress,
+    ) -> Result<Outcome, Unsent> {
+        if message.notification.channel == Channel::Sms {
+            self.render_sms(&mut message, progress).await?;
+        }
+        let (provider, reference) = drawn?;
+        progress.provider = Some(provider);
+        let notification = &message.notification;
+        let receipt_reference = reference.clone().unwrap_or_else(|| notification.id.to_string());
+        let receipt = simulate(provider, receipt_reference, simulation::end(notification));
+        Ok(handed_over(notification.channel, notification.international, reference, Some(receipt)))
+    }
+}
+
+pub(crate) fn render_sms(notification: &Notification) -> Sms {
+    let Notification { service, content, personalisation, .. } = notification;
+    Sms::render(content, personalisation, service.prefix_sms.then_some(service.name.as_str()))
 }
 
 /// What a text is charged as.
-pub(crate) fn units(notification: &Notification) -> i32 {
-    let mut progress = Progress::default();
-    render_sms(notification, &mut progress);
-    progress.billable_units
+pub(crate) fn units(sms: &Sms) -> i32 {
+    i32::try_from(sms.fragments()).unwrap_or(i32::MAX)
 }
 
-async fn send_email(
-    providers: &Providers,
-    notification: &Notification,
-    progress: &mut Progress,
-) -> Result<Outcome, SendFailure> {
-    let rendered = match email::render(
+enum Uncomposed {
+    TooLarge,
+    Failed(SendFailure),
+}
+
+fn compose(provider: &EmailProvider, notification: &Notification) -> Result<Composed, Uncomposed> {
+    let rendered = email::render(
         notification.subject.as_deref().unwrap_or_default(),
         &notification.content,
         &notification.personalisation,
         notification.unsubscribe_page_url.as_deref(),
-    ) {
-        Ok(rendered) => rendered,
-        // It would be as large the next time.
-        Err(TooLarge) => return Ok(Outcome::Refused("e-mail is too large when rendered")),
-    };
-    let provider = providers.choose_email()?;
-    progress.provider = Some(provider.id());
+    )
+    .map_err(|TooLarge| Uncomposed::TooLarge)?;
     let mail = Mail {
         id: notification.id,
         from_name: &notification.service.name,
@@ -145,31 +297,7 @@ async fn send_email(
         html: &rendered.html,
         unsubscribe_url: notification.unsubscribe_url.as_deref(),
     };
-    let accepted = provider.send(&mail).await?;
-    Ok(handed_over(notification.channel, notification.international, accepted.reference, None))
-}
-
-/// A test key's message: nothing leaves the platform. A provider is drawn as usual, and the receipt that it would send
-/// is made up and later processed like a real one.
-fn pretend(
-    providers: &Providers,
-    notification: &Notification,
-    progress: &mut Progress,
-) -> Result<Outcome, SendFailure> {
-    let (provider, reference) = match notification.channel {
-        Channel::Sms => {
-            render_sms(notification, progress);
-            (providers.choose_sms(notification.international)?.id(), None)
-        }
-        Channel::Email => {
-            let provider = providers.choose_email()?;
-            (provider.id(), Some(provider.reference(notification.id)))
-        }
-    };
-    progress.provider = Some(provider);
-    let receipt_reference = reference.clone().unwrap_or_else(|| notification.id.to_string());
-    let receipt = simulate(provider, receipt_reference, simulation::end(notification));
-    Ok(handed_over(notification.channel, notification.international, reference, Some(receipt)))
+    provider.compose(&mail).map_err(Uncomposed::Failed)
 }
 
 pub(crate) fn handed_over(

@@ -48,6 +48,9 @@ fn report(settlements: &[Settlement]) {
             Outcome::Failed(failure @ SendFailure::Recipient { .. }) => {
                 tracing::info!(%id, provider, %failure, "not delivered");
             }
+            Outcome::NotBegun { after } => {
+                tracing::debug!(%id, ?after, "no room, or no time: it comes again")
+            }
             Outcome::Refused(reason) => tracing::warn!(%id, reason, "refused"),
             Outcome::Failed(failure @ (SendFailure::Rejected(_) | SendFailure::Misconfigured(_))) => {
                 tracing::error!(%id, provider, %failure, "not sent");

@@ -10,7 +10,7 @@ use domain::{
 
 use crate::{
     Delivery,
-    send::{handed_over, units},
+    send::{handed_over, render_sms, units},
 };
 
 impl Delivery {
@@ -25,7 +25,7 @@ impl Delivery {
         notification: Option<&Notification>,
     ) -> Attempt {
         let billable_units = match notification {
-            Some(notification) if notification.channel == Channel::Sms => units(notification),
+            Some(notification) if notification.channel == Channel::Sms => units(&render_sms(notification)),
             _ => 0,
         };
         let reference = self.providers.reference(by, id);

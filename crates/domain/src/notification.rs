@@ -85,4 +85,7 @@ pub enum Outcome {
     Failed(SendFailure),
     /// It must not be sent any more (the service is inactive).
     Refused(&'static str),
+    /// Nobody was asked: there was no room for it, or no time. No attempt, and no step of the ladder; it waits for at least so
+    /// long.
+    NotBegun { after: Duration },
 }

@@ -142,7 +142,8 @@ impl Answer {
         }
         match self.status {
             StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => SendFailure::Misconfigured(reason),
-            StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE if self.retry_after.is_some() => {
+            StatusCode::TOO_MANY_REQUESTS => SendFailure::Throttled { reason, after: self.retry_after },
+            StatusCode::SERVICE_UNAVAILABLE if self.retry_after.is_some() => {
                 SendFailure::Throttled { reason, after: self.retry_after }
             }
             // A gateway's word: what stands behind it was asked, and may have taken it.
@@ -230,7 +231,7 @@ mod tests {
                 .failure(Some("206"))
         };
         let reason = |status: u16| format!("HTTP {status}, error 206");
-        for status in [301, 400, 404, 429, 500, 503] {
+        for status in [301, 400, 404, 500, 503] {
             assert_eq!(failure(status, None), SendFailure::Transient(reason(status)));
         }
         for status in [502, 504] {
@@ -243,6 +244,7 @@ mod tests {
             let after = Some(Duration::from_secs(9));
             assert_eq!(failure(status, Some(9)), SendFailure::Throttled { reason: reason(status), after });
         }
+        assert_eq!(failure(429, None), SendFailure::Throttled { reason: reason(429), after: None });
         assert_eq!(failure(500, Some(9)), SendFailure::Transient(reason(500)));
     }
 }

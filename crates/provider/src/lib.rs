@@ -7,6 +7,7 @@
 mod choose;
 mod config;
 pub mod firetext;
+mod gate;
 mod http;
 pub mod inbound;
 mod mail;
@@ -22,6 +23,7 @@ mod tls;
 use std::{
     fmt,
     sync::{Arc, PoisonError, RwLock},
+    time::Duration,
 };
 
 use domain::{
@@ -30,13 +32,15 @@ use domain::{
     retry::SendFailure,
     status::{Channel, ProviderId},
 };
+use tokio::{sync::Notify, time::timeout};
 
+use crate::{choose::Candidate, firetext::Firetext, gate::Gated, http::HttpClient, mmg::Mmg, smtp::Smtp};
 pub use crate::{
     config::{Config, ConfigError, HttpConfig, Secret, SmsConfig},
-    mail::Mail,
+    gate::Place,
+    mail::{Composed, Mail},
     receipt::{BadReceipt, Meaning, Simulated, meaning, simulate},
 };
-use crate::{firetext::Firetext, http::HttpClient, mmg::Mmg, smtp::Smtp};
 
 /// A rendered text.
 #[derive(Clone, Copy)]
@@ -113,22 +117,80 @@ impl EmailProvider {
         }
     }
 
+    /// Puts an e-mail together as it will go over the wire. A matter of some bytes, or of some megabytes: the caller's, who
+    /// knows where there is time for it.
+    ///
+    /// # Errors
+    /// When it cannot be, and so never can.
+    pub fn compose(&self, mail: &Mail<'_>) -> Result<Composed, SendFailure> {
+        match self {
+            Self::Smtp(smtp) => smtp.compose(mail),
+        }
+    }
+
     /// Hands an e-mail over.
     ///
     /// # Errors
     /// Says what is to be done next; it is not known that the provider did not get the e-mail.
-    pub async fn send(&self, mail: &Mail<'_>) -> Result<Accepted, SendFailure> {
+    pub async fn send(&self, mail: &Composed) -> Result<Accepted, SendFailure> {
         match self {
             Self::Smtp(smtp) => smtp.send(mail).await,
         }
     }
 }
 
+impl Place<SmsProvider> {
+    /// As [`SmsProvider::send`], and the gate hears of it.
+    ///
+    /// # Errors
+    /// As [`SmsProvider::send`].
+    pub async fn send(&self, text: &Text<'_>) -> Result<Accepted, SendFailure> {
+        self.call(SmsProvider::send(self, text)).await
+    }
+}
+
+impl Place<EmailProvider> {
+    /// As [`EmailProvider::send`], and the gate hears of it.
+    ///
+    /// # Errors
+    /// As [`EmailProvider::send`].
+    pub async fn send(&self, mail: &Composed) -> Result<Accepted, SendFailure> {
+        self.call(EmailProvider::send(self, mail)).await
+    }
+}
+
+/// Why a message has no place at any provider.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum NoPlace {
+    /// All who could carry it have as many calls as they get, or asked for patience: there may be room after this time.
+    Wait(Duration),
+    /// Nobody takes part who could carry it.
+    Nobody(SendFailure),
+}
+
+impl From<SendFailure> for NoPlace {
+    fn from(failure: SendFailure) -> Self {
+        Self::Nobody(failure)
+    }
+}
+
+/// A gate opens at the end of a pause without anybody saying so.
+const LOOK_AGAIN: Duration = Duration::from_millis(100);
+
+/// The most calls at once that each provider gets from this process.
+#[derive(Clone, Copy, Debug)]
+pub struct AtOnce {
+    pub sms: usize,
+    pub email: usize,
+}
+
 /// Every provider that is configured, with its connections, and how it stands. One per process, shared.
 #[derive(Debug)]
 pub struct Providers {
-    sms: Vec<SmsProvider>,
-    email: Vec<EmailProvider>,
+    sms: Vec<Arc<Gated<SmsProvider>>>,
+    email: Vec<Arc<Gated<EmailProvider>>>,
+    /// Told when a place is given back, of a text or of an e-mail.
+    left: [Arc<Notify>; 2],
     /// As last told; before that, nobody takes part.
     standings: RwLock<Vec<Standing>>,
     sms_sender: String,
@@ -140,15 +202,21 @@ impl Providers {
     ///
     /// # Errors
     /// When a setting cannot be used.
-    pub fn new(config: &Config) -> Result<Self, ConfigError> {
+    pub fn new(config: &Config, at_once: AtOnce) -> Result<Self, ConfigError> {
         let Config { mmg, firetext, smtp, .. } = config;
         let tls = tls::client();
         let http = Arc::new(HttpClient::new(&config.http, tls.clone()));
         let mmg = Mmg::new(mmg, &http)?.map(SmsProvider::Mmg);
         let firetext = Firetext::new(firetext, &http)?.map(SmsProvider::Firetext);
+        let left = <[Arc<Notify>; 2]>::default();
+        let sms = mmg.into_iter().chain(firetext).map(|sms| Gated::new(sms, at_once.sms, &left[0]));
+        let relay = Smtp::new(smtp, &Arc::new(tls))?.map(EmailProvider::Smtp);
+        // More than the relay gets connections would only wait for one.
+        let mails = at_once.email.min(usize::try_from(smtp.pool_size).unwrap_or(usize::MAX));
         Ok(Self {
-            sms: mmg.into_iter().chain(firetext).collect(),
-            email: Smtp::new(smtp, &Arc::new(tls))?.map(EmailProvider::Smtp).into_iter().collect(),
+            sms: sms.collect(),
+            email: relay.into_iter().map(|email| Gated::new(email, mails, &left[1])).collect(),
+            left,
             standings: RwLock::default(),
             sms_sender: config.sms_sender.clone(),
             accept_unsigned_receipts: smtp.accept_unsigned_receipts,
@@ -171,53 +239,105 @@ impl Providers {
     }
 
     fn is_configured(&self, provider: ProviderId) -> bool {
-        self.sms
-            .iter()
-            .map(SmsProvider::id)
-            .chain(self.email.iter().map(EmailProvider::id))
-            .any(|id| id == provider)
+        let sms = self.sms.iter().map(|sms| sms.provider().id());
+        sms.chain(self.email.iter().map(|email| email.provider().id())).any(|id| id == provider)
     }
 
-    /// Draws who carries a text. A retry draws again.
+    /// How many are configured.
+    #[must_use]
+    pub fn count(&self, channel: Channel) -> usize {
+        match channel {
+            Channel::Sms => self.sms.len(),
+            Channel::Email => self.email.len(),
+        }
+    }
+
+    /// Draws who would carry a text, whether or not there is room for one.
     ///
     /// # Errors
     /// When no provider is active that could carry it, or all of several weigh nothing.
     pub fn choose_sms(&self, international: bool) -> Result<&SmsProvider, SendFailure> {
-        let may_carry = |standing: &Standing| standing.international || !international;
-        self.draw(Channel::Sms, &self.sms, may_carry, SmsProvider::id)
+        self.choose(Channel::Sms, &self.sms, international, SmsProvider::id)
     }
 
-    /// Draws who carries an e-mail. A retry draws again.
+    /// Draws who would carry an e-mail, whether or not there is room for one.
     ///
     /// # Errors
     /// When no provider is active, or all of several weigh nothing.
     pub fn choose_email(&self) -> Result<&EmailProvider, SendFailure> {
-        self.draw(Channel::Email, &self.email, |_| true, EmailProvider::id)
+        self.choose(Channel::Email, &self.email, false, EmailProvider::id)
     }
 
-    fn draw<'a, P>(
+    fn choose<'a, P>(
         &self,
         channel: Channel,
-        configured: &'a [P],
-        may_carry: impl Fn(&Standing) -> bool,
+        configured: &'a [Arc<Gated<P>>],
+        international: bool,
         id: impl Fn(&P) -> ProviderId,
     ) -> Result<&'a P, SendFailure> {
-        let find = |wanted| configured.iter().find(|provider| id(provider) == wanted);
+        let mut carriers = self.carriers(channel, configured, international, id)?;
+        let drawn = choose::draw(&mut carriers, &mut rand::rng()).expect("of nobody there are no carriers");
+        Ok(drawn.provider())
+    }
+
+    /// Draws who carries a text among those that have room for one, and takes the place. A retry draws again.
+    ///
+    /// # Errors
+    /// As [`Self::choose_sms`], and when none has room.
+    pub fn enter_sms(&self, international: bool) -> Result<Place<SmsProvider>, NoPlace> {
+        enter(self.carriers(Channel::Sms, &self.sms, international, SmsProvider::id)?)
+    }
+
+    /// Draws who carries an e-mail among those that have room for one, and takes the place. A retry draws again.
+    ///
+    /// # Errors
+    /// As [`Self::choose_email`], and when none has room.
+    pub fn enter_email(&self) -> Result<Place<EmailProvider>, NoPlace> {
+        enter(self.carriers(Channel::Email, &self.email, false, EmailProvider::id)?)
+    }
+
+    /// Waits until somebody has room, and answers for how many. Where nobody takes part there is room for any number: they
+    /// are to be told so.
+    pub async fn room(&self, channel: Channel) -> usize {
+        loop {
+            let left = self.left[usize::from(channel == Channel::Email)].notified();
+            match self.room_now(channel) {
+                0 => drop(timeout(LOOK_AGAIN, left).await),
+                room => return room,
+            }
+        }
+    }
+
+    fn room_now(&self, channel: Channel) -> usize {
+        let room = match channel {
+            Channel::Sms => self.carriers(channel, &self.sms, false, SmsProvider::id).map(|all| room(&all)),
+            Channel::Email => {
+                self.carriers(channel, &self.email, false, EmailProvider::id).map(|all| room(&all))
+            }
+        };
+        room.unwrap_or(usize::MAX)
+    }
+
+    /// Those who take part and could carry it.
+    fn carriers<'a, P>(
+        &self,
+        channel: Channel,
+        configured: &'a [Arc<Gated<P>>],
+        international: bool,
+        id: impl Fn(&P) -> ProviderId,
+    ) -> Result<Vec<Carrier<'a, P>>, SendFailure> {
+        let find = |wanted| configured.iter().find(|gated| id(gated.provider()) == wanted);
         let standings = self.standings.read().unwrap_or_else(PoisonError::into_inner);
-        let candidates: Vec<Standing> = standings
-            .iter()
-            .filter(|standing| standing.active && may_carry(standing) && find(standing.provider).is_some())
-            .copied()
-            .collect();
-        drop(standings);
-        let chosen = choose::choose(channel, &candidates, &mut rand::rng())?;
-        Ok(find(chosen).expect("the chosen one is one of the configured"))
+        let able = |standing: &&Standing| standing.active && (standing.international || !international);
+        let candidates = standings.iter().filter(able);
+        let candidates = candidates.filter_map(|standing| Some((standing.weight, find(standing.provider)?)));
+        choose::carriers(channel, candidates.collect())
     }
 
     /// What a provider's receipts refer to, when that is not our own id.
     #[must_use]
     pub fn reference(&self, by: ProviderId, id: NotificationId) -> Option<String> {
-        Some(self.email.iter().find(|provider| provider.id() == by)?.reference(id))
+        Some(self.email.iter().map(|gated| gated.provider()).find(|email| email.id() == by)?.reference(id))
     }
 
     /// The sender of texts whose service has none.
@@ -233,4 +353,20 @@ impl Providers {
     pub fn read_sns(&self, body: &[u8]) -> Result<ses_receipt::Posted, BadReceipt> {
         ses_receipt::read(body, self.accept_unsigned_receipts)
     }
+}
+
+type Carrier<'a, P> = Candidate<&'a Arc<Gated<P>>>;
+
+fn enter<P>(mut carriers: Vec<Carrier<'_, P>>) -> Result<Place<P>, NoPlace> {
+    let wait = carriers.iter().map(|(_, gated)| gated.wait()).min().unwrap_or_default();
+    while let Some(drawn) = choose::draw(&mut carriers, &mut rand::rng()) {
+        if let Some(place) = drawn.enter() {
+            return Ok(place);
+        }
+    }
+    Err(NoPlace::Wait(wait))
+}
+
+fn room<P>(carriers: &[Carrier<'_, P>]) -> usize {
+    carriers.iter().map(|(_, gated)| gated.room()).sum()
 }

@@ -44,10 +44,26 @@ impl std::fmt::Debug for Mail<'_> {
 }
 
 /// Ready to be handed to a server.
-pub(crate) struct Composed {
+pub struct Composed {
+    pub(crate) id: NotificationId,
     pub(crate) from: Address,
     pub(crate) to: Address,
     pub(crate) bytes: Vec<u8>,
+}
+
+impl Composed {
+    /// In bytes.
+    #[must_use]
+    pub fn size(&self) -> usize {
+        self.bytes.len()
+    }
+}
+
+/// Personal data: only the id shows.
+impl std::fmt::Debug for Composed {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Composed").field("id", &self.id).finish_non_exhaustive()
+    }
 }
 
 /// Puts the message together. What cannot be put together never will be: such a failure is final.
@@ -80,7 +96,7 @@ pub(crate) fn compose(mail: &Mail<'_>, domain: &str) -> Result<Composed, SendFai
         .singlepart(part(ContentType::TEXT_PLAIN, mail.plain))
         .singlepart(part(ContentType::TEXT_HTML, mail.html));
     let message = builder.multipart(parts).map_err(|_| rejected("a header"))?;
-    Ok(Composed { from, to, bytes: message.formatted() })
+    Ok(Composed { id: mail.id, from, to, bytes: message.formatted() })
 }
 
 /// `Message-ID` without its brackets.

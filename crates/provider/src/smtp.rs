@@ -15,7 +15,7 @@ use rustls::ClientConfig;
 use serde::Deserialize;
 
 use crate::{
-    Accepted, Mail,
+    Accepted, Composed, Mail,
     config::{ConfigError, Secret},
     mail,
     smtp_connection::{Pool, Server, Stage},
@@ -85,9 +85,12 @@ impl Smtp {
         mail::message_id(id, &self.domain)
     }
 
-    pub(crate) async fn send(&self, mail: &Mail<'_>) -> Result<Accepted, SendFailure> {
-        let composed = mail::compose(mail, &self.domain)?;
-        self.pool.send(&composed).await?;
+    pub(crate) fn compose(&self, mail: &Mail<'_>) -> Result<Composed, SendFailure> {
+        mail::compose(mail, &self.domain)
+    }
+
+    pub(crate) async fn send(&self, mail: &Composed) -> Result<Accepted, SendFailure> {
+        self.pool.send(mail).await?;
         Ok(Accepted { reference: Some(self.reference(mail.id)) })
     }
 }
@@ -115,6 +118,8 @@ pub(crate) fn failure(stage: Stage, error: &Error) -> SendFailure {
         SendFailure::Misconfigured(reason)
     } else if let Some(trouble) = recipient_trouble(stage, error) {
         SendFailure::Recipient { trouble, reason }
+    } else if is_throttling(error) {
+        SendFailure::Throttled { reason, after: None }
     } else if error.is_permanent() && matches!(stage, Stage::Recipient | Stage::Data | Stage::Content) {
         SendFailure::Rejected(reason)
     } else if error.status().is_none() {
@@ -122,6 +127,14 @@ pub(crate) fn failure(stage: Stage, error: &Error) -> SendFailure {
     } else {
         SendFailure::Transient(reason)
     }
+}
+
+/// "Too fast" has no code of its own, only words: Amazon's `454 Throttling failure: Maximum sending rate exceeded`, others'
+/// `421 4.7.0 … rate limit` and `421 too many connections`.
+fn is_throttling(error: &Error) -> bool {
+    let words = text(error).to_ascii_lowercase();
+    let passing = error.status().is_some() && !error.is_permanent();
+    passing && ["throttl", "rate limit", "sending rate", "too many"].iter().any(|word| words.contains(word))
 }
 
 /// What the answer says of the recipient, if that is what it speaks of. The enhanced code (RFC 3463) decides where there is

@@ -418,7 +418,8 @@ mod tests {
 
     fn mail() -> Composed {
         let address = || lettre::Address::new("ada", "example.com").unwrap();
-        Composed { from: address(), to: address(), bytes: b"Subject: x\r\n\r\nHello\r\n".to_vec() }
+        let id = "6f2f8a0e-1f41-4c8d-8f0a-0b7f0a3c9f11".parse().unwrap();
+        Composed { id, from: address(), to: address(), bytes: b"Subject: x\r\n\r\nHello\r\n".to_vec() }
     }
 
     fn pool(url: &str, tls: &Arc<ClientConfig>) -> Pool {

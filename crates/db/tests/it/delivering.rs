@@ -135,6 +135,24 @@ fn failures_climb_the_ladder_and_end_as_technical_failure() {
     bench.balanced();
 }
 
+/// And they count in no figure before a provider has the text.
+#[test]
+fn the_units_of_a_text_are_stored_with_its_first_failed_try() {
+    let mut bench = Bench::new();
+    let id = bench.accept(Channel::Sms);
+    let claimed = bench.claim(id).unwrap();
+    bench.settle(claimed, transient());
+    let row = db::notification::find(&mut bench.conn, id).unwrap().unwrap();
+    assert_eq!((row.status, row.billable_units, row.updated_at), (Status::Created, 1, None));
+    bench.balanced();
+    bench.clock.advance(TimeDelta::seconds(10));
+    let claimed = bench.claim(id).unwrap();
+    bench.settle(claimed, handed_over(Status::Sending));
+    let row = db::notification::find(&mut bench.conn, id).unwrap().unwrap();
+    assert_eq!((row.status, row.billable_units), (Status::Sending, 1));
+    bench.balanced();
+}
+
 #[test]
 fn a_refusal_and_an_inactive_service_end_it_at_once() {
     for outcome in

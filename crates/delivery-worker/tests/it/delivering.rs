@@ -8,6 +8,7 @@ use domain::{
     status::{Channel, KeyType, Status},
     wakeup::Kind,
 };
+use simulator::Provider;
 use testkit::{eventually, notification};
 
 use crate::stage::{LIMIT, Stage};
@@ -234,6 +235,112 @@ async fn a_provider_that_is_switched_off_takes_no_new_message_at_any_worker() {
     eventually(LIMIT, "the workers know", async || (senders().await == ["mmg"].into()).then_some(())).await;
     for worker in workers {
         worker.drain().await;
+    }
+    stage.balanced().await;
+    stage.end().await;
+}
+
+/// Its places are its own: it has none of the other's, nor all that a worker may take from the queue.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_provider_that_hangs_takes_the_healthy_one_along_with_nothing() {
+    let stage = Stage::new().await;
+    stage.simulator.behave(Provider::Mmg, |mmg| mmg.latency_ms = 600_000);
+    let worker = stage.worker_with(WorkerConfig { sms_in_flight: 5, ..WorkerConfig::default() });
+    let now = stage.clock.now();
+    let ids = stage.store((0..200).map(|_| notification(&stage.sample, Channel::Sms, now)).collect()).await;
+    stage.wake(Kind::DeliverSms, &ids).await;
+    // MMG holds five of them until they time out; one pool of places would be full of it, time after time.
+    eventually(LIMIT, "the others are with Firetext", async || {
+        let firetext = stage.simulator.messages().iter().filter(|m| m.provider == Provider::Firetext).count();
+        (firetext >= 150).then_some(())
+    })
+    .await;
+    stage.simulator.behave(Provider::Mmg, |mmg| mmg.latency_ms = 0);
+    drop(worker);
+    stage.end().await;
+}
+
+/// One answer 429 is for all: the rest of the backlog does not knock at every second, and burns no step.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_provider_that_throttles_is_left_alone_by_the_whole_backlog() {
+    let stage = Stage::new().await;
+    stage.database.execute("UPDATE providers SET active = identifier <> 'firetext'");
+    let worker = stage.worker_with(WorkerConfig { sms_in_flight: 4, ..WorkerConfig::default() });
+    let now = stage.clock.now();
+    let mut new: Vec<_> = (0..100).map(|_| notification(&stage.sample, Channel::Sms, now)).collect();
+    for first in &mut new[..4] {
+        // The number that is throttled at first.
+        first.normalised_recipient = "447700900006".into();
+    }
+    let ids = stage.store(new).await;
+    stage.wake(Kind::DeliverSms, &ids[..4]).await;
+    eventually(LIMIT, "throttled", async || (stage.simulator.counts().mmg.throttled > 0).then_some(())).await;
+    stage.wake(Kind::DeliverSms, &ids[4..]).await;
+    stage.eventually_all(&ids[4..], Status::Sending).await;
+    let throttled = stage.simulator.counts().mmg.throttled;
+    assert!(throttled <= 4, "{throttled}");
+    for id in &ids[..4] {
+        let due = stage.story(*id).await.due;
+        assert!(due.is_none_or(|due| due.failures == 0), "no step of the ladder");
+    }
+    worker.drain().await;
+    stage.balanced().await;
+    stage.end().await;
+}
+
+/// More than there is room for: they come again, without a step of the ladder, and small ones do not wait for them.
+#[tokio::test(flavor = "multi_thread")]
+async fn large_mails_are_delivered_once_and_small_ones_do_not_wait_for_them() {
+    let stage = Stage::new().await;
+    let worker = stage.worker();
+    let now = stage.clock.now();
+    // What the template does not use is loaded, too.
+    let values = serde_json::json!({ "name": "Rosa", "unused": "x".repeat(1_000_000) });
+    let body = serde_json::to_vec(&values).unwrap();
+    let mut large: Vec<_> = (0..24).map(|_| notification(&stage.sample, Channel::Email, now)).collect();
+    for mail in &mut large {
+        mail.personalisation = Some(testkit::keyring().seal(mail.id.0, &body));
+    }
+    let large = stage.store(large).await;
+    let small =
+        stage.store((0..20).map(|_| notification(&stage.sample, Channel::Email, now)).collect()).await;
+    stage.wake(Kind::DeliverEmail, &large).await;
+    stage.wake(Kind::DeliverEmail, &small).await;
+    stage.eventually_all(&small, Status::Sending).await;
+    let waiting = async |ids: &[NotificationId]| {
+        let mut waiting = Vec::new();
+        for id in ids {
+            match stage.story(*id).await.due {
+                Some(due) if !due.leased => waiting.push((*id, due.failures)),
+                _ => {}
+            }
+        }
+        waiting
+    };
+    let given_back = waiting(&large).await;
+    assert!(
+        !given_back.is_empty() && given_back.iter().all(|(_, failures)| *failures == 0),
+        "{given_back:?}"
+    );
+    // The scheduler's part.
+    eventually(LIMIT * 4, "all are delivered", async || {
+        let again: Vec<_> = waiting(&large).await.into_iter().map(|(id, _)| id).collect();
+        stage.wake(Kind::DeliverEmail, &again).await;
+        for id in &large {
+            if stage.status(*id).await != Status::Sending {
+                return None;
+            }
+        }
+        Some(())
+    })
+    .await;
+    worker.drain().await;
+    for id in large.iter().chain(&small) {
+        assert_eq!(
+            stage.simulator.reference_calls(&format!("{id}@notify.localhost")).unwrap().calls,
+            1,
+            "{id}"
+        );
     }
     stage.balanced().await;
     stage.end().await;

@@ -4,13 +4,9 @@
 use std::{sync::Arc, time::Duration};
 
 use chrono::TimeDelta;
-use db::{
-    delivery::{Claimed, Settlement},
-    due::Lease,
-    receipt::NewReceipt,
-};
-use delivery::Delivery;
-use delivery_worker::apply_receipt;
+use db::{delivery::Settlement, due::Lease, receipt::NewReceipt};
+use delivery::{Claimed, Delivery, Large};
+use delivery_worker::{WorkerConfig, apply_receipt};
 use domain::{
     clock::Clock,
     id::{NotificationId, ReceiptId},
@@ -56,13 +52,16 @@ impl World {
         let database = TestDatabase::new();
         let clock = Clock::manual(Clock::System.now());
         let sample = testkit::sample(&mut database.connect(), clock.now());
+        let at_once = WorkerConfig::default().at_once();
+        let providers = Providers::new(&provider::Config::default(), at_once).unwrap();
         let delivery = Delivery {
             db: database.db(),
             keyring: Arc::new(testkit::keyring()),
-            providers: Arc::new(Providers::new(&provider::Config::default()).unwrap()),
+            providers: Arc::new(providers),
             policy: Arc::new(policy),
             clock,
             lease: Duration::from_secs(60),
+            large: Large::default(),
             standings_every: delivery::STANDINGS_EVERY,
         };
         Self { database, delivery, sample }

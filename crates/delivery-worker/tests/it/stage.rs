@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use broker::Broker;
 use db::{Db, intake::NewNotification};
-use delivery::Delivery;
+use delivery::{Delivery, Large};
 use delivery_worker::{Worker, WorkerConfig};
 use domain::{
     clock::Clock,
@@ -78,7 +78,7 @@ impl Stage {
         providers.firetext.key = "key".into();
         providers.firetext.url = self.simulator.firetext_url();
         providers.smtp.url = format!("smtp://{}", self.simulator.smtp_addr()).as_str().into();
-        let providers = Providers::new(&providers).unwrap();
+        let providers = Providers::new(&providers, config.at_once()).unwrap();
         providers.stand(db::provider_details::standings(&mut self.database.connect()).unwrap());
         let broker = Broker::start(&self.config, "worker", self.clock.clone()).unwrap();
         let delivery = Delivery {
@@ -88,6 +88,7 @@ impl Stage {
             policy: Arc::new(RetryPolicy::default()),
             clock: self.clock.clone(),
             lease: config.lease,
+            large: Large::default(),
             standings_every: Duration::from_millis(50),
         };
         let worker = Worker {

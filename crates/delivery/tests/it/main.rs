@@ -2,22 +2,23 @@
 
 #![allow(clippy::unwrap_used, reason = "tests")]
 
+mod large;
 mod lease;
 mod send;
 mod simulation;
 mod standings;
 
-use std::time::Duration;
-
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
+use delivery::{Large, Message, Time};
 use domain::{
+    clock::Clock,
     id::{NotificationId, ServiceId},
     notification::{Attempt, Notification, Sender},
     provider::Standing,
     status::{Channel, KeyType, ProviderId},
     template::Personalisation,
 };
-use provider::{Config, Providers};
+use provider::{AtOnce, Config, Providers};
 use serde_json::json;
 use simulator::{Options, Simulator};
 
@@ -75,7 +76,7 @@ async fn world(change: impl FnOnce(&mut Config)) -> (Simulator, Providers) {
     config.smtp.url = format!("smtp://{}", simulator.smtp_addr()).as_str().into();
     config.smtp.from_domain = "notify.example".into();
     change(&mut config);
-    let providers = Providers::new(&config).unwrap();
+    let providers = Providers::new(&config, AtOnce { sms: 1000, email: 100 }).unwrap();
     providers.stand(weighing(51));
     (simulator, providers)
 }
@@ -93,5 +94,17 @@ fn weighing(mmg: u8) -> Vec<Standing> {
 
 /// With all the time in the world.
 async fn send(providers: &Providers, notification: &Notification) -> Attempt {
-    delivery::send(providers, notification, Duration::from_secs(3600)).await
+    send_within(providers, notification, TimeDelta::hours(1)).await
+}
+
+async fn send_within(providers: &Providers, notification: &Notification, limit: TimeDelta) -> Attempt {
+    let (clock, large) = (Clock::manual(now()), Large::default());
+    let time = Time { begin_by: now() + TimeDelta::seconds(1), over_by: now() + limit, clock };
+    delivery::send(providers, &large, message(notification.clone()), &time).await
+}
+
+fn message(notification: Notification) -> Message {
+    let values = serde_json::to_string(notification.personalisation.as_map()).unwrap();
+    let size = notification.content.len() + values.len();
+    Message::new(notification, size)
 }

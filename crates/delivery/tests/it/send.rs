@@ -1,7 +1,6 @@
 //! Messages that leave the platform, and those that must not.
 
-use std::time::Duration;
-
+use chrono::TimeDelta;
 use domain::{
     notification::{Attempt, Notification, Outcome},
     provider::Standing,
@@ -9,7 +8,7 @@ use domain::{
     status::{KeyType, ProviderId, Status},
 };
 
-use crate::{email, send, text, weighing, world};
+use crate::{email, send, send_within, text, weighing, world};
 
 fn handed_over(attempt: &Attempt) -> (Status, Option<&str>) {
     match &attempt.outcome {
@@ -143,7 +142,7 @@ async fn what_failed_still_says_who_and_how_much() {
 async fn an_attempt_that_takes_too_long_is_a_failure_that_still_says_who_and_how_much() {
     let (simulator, providers) = world(|config| config.firetext.key = "".into()).await;
     simulator.behave_all(|provider| provider.latency_ms = 60_000);
-    let attempt = delivery::send(&providers, &text(), Duration::from_millis(100)).await;
+    let attempt = send_within(&providers, &text(), TimeDelta::milliseconds(100)).await;
     assert_eq!(failure(&attempt), &SendFailure::Unanswered("no answer within 0 s".into()));
     assert_eq!((attempt.provider, attempt.billable_units), (Some(ProviderId::Mmg), 1));
 }

@@ -9,6 +9,7 @@ use domain::{provider::Standing, retry::SendFailure, status::ProviderId};
 use provider::{Accepted, Config, Providers, SmsProvider, Text};
 
 use crate::{
+    AT_ONCE,
     http_server::{Act, HttpServer, answer},
     providers, standing,
 };
@@ -154,7 +155,7 @@ async fn every_bad_answer_of_mmg_says_what_is_next() {
         ("500 Internal Server Error", "retry-after: 7\r\n", "oops", transient("HTTP 500")),
         ("401 Unauthorized", "", "", SendFailure::Misconfigured("HTTP 401".into())),
         ("403 Forbidden", "", "", SendFailure::Misconfigured("HTTP 403".into())),
-        ("429 Too Many Requests", "", "", transient("HTTP 429")),
+        ("429 Too Many Requests", "", "", SendFailure::Throttled { reason: "HTTP 429".into(), after: None }),
         ("429 Too Many Requests", "retry-after: 7\r\n", "", throttled(429, 7)),
         ("503 Service Unavailable", date, "", throttled(503, 120)),
     ] {
@@ -301,7 +302,7 @@ fn none<T>(text: &str) -> Result<T, SendFailure> {
 fn both() -> Providers {
     let mut config = mmg("http://127.0.0.1:1/");
     config.firetext = firetext("http://127.0.0.1:1/").firetext;
-    Providers::new(&config).unwrap()
+    Providers::new(&config, AT_ONCE).unwrap()
 }
 
 #[test]
@@ -335,7 +336,7 @@ fn who_takes_part_can_change_at_any_time() {
 
 #[test]
 fn who_is_active_but_not_configured_is_no_candidate() {
-    let providers = Providers::new(&mmg("http://127.0.0.1:1/")).unwrap();
+    let providers = Providers::new(&mmg("http://127.0.0.1:1/"), AT_ONCE).unwrap();
     let everybody = [(ProviderId::Mmg, 1), (ProviderId::Firetext, 99), (ProviderId::Smtp, 100)];
     providers.stand(everybody.map(|(provider, weight)| standing(provider, weight)).to_vec());
     for _ in 0..20 {

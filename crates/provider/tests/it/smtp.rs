@@ -7,7 +7,7 @@ use std::{
 };
 
 use domain::retry::{RecipientTrouble, SendFailure};
-use provider::{Accepted, Config, Mail, Providers};
+use provider::{Accepted, Config, EmailProvider, Mail, Providers};
 
 use crate::smtp_server::{Answer, SmtpServer};
 
@@ -36,7 +36,11 @@ fn providers(url: &str, timeout: Duration) -> Providers {
 }
 
 async fn send(url: &str) -> Result<Accepted, SendFailure> {
-    providers(url, Duration::from_secs(5)).choose_email().unwrap().send(&mail()).await
+    send_by(providers(url, Duration::from_secs(5)).choose_email().unwrap(), &mail()).await
+}
+
+async fn send_by(provider: &EmailProvider, mail: &Mail<'_>) -> Result<Accepted, SendFailure> {
+    provider.send(&provider.compose(mail)?).await
 }
 
 /// A relay that departs from the usual at the first line that begins with `at`.
@@ -74,9 +78,9 @@ async fn connections_are_kept_and_an_unknown_recipient_costs_none() {
     let providers = providers(&server.url(), Duration::from_secs(5));
     let provider = providers.choose_email().unwrap();
     let nobody = Mail { to: "nobody@example.com", ..mail() };
-    provider.send(&mail()).await.unwrap();
-    assert!(provider.send(&nobody).await.is_err());
-    provider.send(&mail()).await.unwrap();
+    send_by(provider, &mail()).await.unwrap();
+    assert!(send_by(provider, &nobody).await.is_err());
+    send_by(provider, &mail()).await.unwrap();
     assert!(server.seen().iter().all(|(connection, _)| *connection == 0), "{:?}", server.seen());
     let of_second: Vec<_> = server.lines().into_iter().skip(5).take(3).collect();
     assert_eq!(of_second, ["MAIL FROM:<queue@notify.example>", "RCPT TO:<nobody@example.com>", "RSET"]);
@@ -87,10 +91,14 @@ async fn every_refusal_says_what_is_next_and_repeats_no_address() {
     let transient = |text: &str| SendFailure::Transient(text.into());
     let rejected = |text: &str| SendFailure::Rejected(text.into());
     let misconfigured = |text: &str| SendFailure::Misconfigured(text.into());
+    let throttled = |text: &str| SendFailure::Throttled { reason: text.into(), after: None };
     let recipient = |trouble, text: &str| SendFailure::Recipient { trouble, reason: text.into() };
     let (unknown, full, busy) = (RecipientTrouble::Unknown, RecipientTrouble::Full, RecipientTrouble::Busy);
     for (at, said, expected) in [
         ("GREETING", "421 4.3.2 later\r\n", transient("SMTP 421 4.3.2 at connect")),
+        ("GREETING", "421 4.7.0 Too many connections\r\n", throttled("SMTP 421 4.7.0 at connect")),
+        ("MAIL", "421 4.7.28 Rate limit exceeded\r\n", throttled("SMTP 421 4.7.28 at MAIL")),
+        (".", "454 Throttling failure: Maximum sending rate exceeded\r\n", throttled("SMTP 454 at DATA")),
         ("GREETING", "554 go away ada@example.com\r\n", transient("SMTP 554 at connect")),
         ("EHLO", "502 what?\r\n", transient("SMTP 502 at connect")),
         ("MAIL", "451 4.3.0 later\r\n", transient("SMTP 451 4.3.0 at MAIL")),
@@ -150,7 +158,7 @@ async fn a_relay_that_goes_away_or_falls_silent_may_be_tried_again() {
     {
         let server = relay(at, Answer::Hang);
         let providers = providers(&server.url(), Duration::from_millis(200));
-        let failure = providers.choose_email().unwrap().send(&mail()).await.unwrap_err();
+        let failure = send_by(providers.choose_email().unwrap(), &mail()).await.unwrap_err();
         let text = format!("SMTP at {stage}: no answer within 200ms");
         assert_eq!(failure, SendFailure::Transient(text), "{at}");
     }
@@ -163,7 +171,7 @@ async fn a_relay_that_goes_away_or_falls_silent_may_be_tried_again() {
 async fn the_answer_to_the_end_of_a_mail_is_waited_for() {
     let patience = Duration::from_millis(200);
     let server = relay(".", Answer::Late(5 * patience));
-    providers(&server.url(), patience).choose_email().unwrap().send(&mail()).await.unwrap();
+    send_by(providers(&server.url(), patience).choose_email().unwrap(), &mail()).await.unwrap();
     assert_eq!(server.lines().len(), 5, "sent once: {:?}", server.lines());
 }
 
@@ -204,7 +212,7 @@ async fn a_line_without_a_code_is_no_answer() {
     for said in ["ada@example.com is unknown\r\n", "\u{0}\r\n", "2500 x\r\n", "ok 250\r\n"] {
         let server = relay("RCPT", Answer::Say(said));
         let providers = providers(&server.url(), Duration::from_millis(200));
-        let failure = providers.choose_email().unwrap().send(&mail()).await.unwrap_err();
+        let failure = send_by(providers.choose_email().unwrap(), &mail()).await.unwrap_err();
         assert_eq!(failure, SendFailure::Transient("SMTP at RCPT: no answer within 200ms".into()), "{said}");
     }
 }
@@ -232,9 +240,9 @@ async fn a_connection_that_was_left_in_the_middle_is_not_used_again() {
         });
         let providers = providers(&server.url(), Duration::from_secs(60));
         let provider = providers.choose_email().unwrap();
-        let cut_off = tokio::time::timeout(Duration::from_millis(500), provider.send(&mail())).await;
+        let cut_off = tokio::time::timeout(Duration::from_millis(500), send_by(provider, &mail())).await;
         assert!(cut_off.is_err(), "{at}");
-        provider.send(&mail()).await.unwrap();
+        send_by(provider, &mail()).await.unwrap();
         let second: Vec<_> = server.seen().into_iter().filter(|(connection, _)| *connection == 1).collect();
         assert_eq!(second.len(), 5, "{at}: a whole dialogue of its own: {second:?}");
     }
@@ -263,8 +271,8 @@ async fn a_kept_connection_that_the_relay_closes_costs_nothing() {
             });
             let providers = providers(&server.url(), Duration::from_millis(500));
             let provider = providers.choose_email().unwrap();
-            provider.send(&mail()).await.unwrap();
-            provider.send(&mail()).await.unwrap();
+            send_by(provider, &mail()).await.unwrap();
+            send_by(provider, &mail()).await.unwrap();
             assert_eq!(mails(&server), [0, 1], "{at}");
         }
     }
@@ -273,7 +281,7 @@ async fn a_kept_connection_that_the_relay_closes_costs_nothing() {
     let providers = providers(&server.url(), Duration::from_secs(5));
     let provider = providers.choose_email().unwrap();
     for _ in 0..3 {
-        provider.send(&mail()).await.unwrap();
+        send_by(provider, &mail()).await.unwrap();
     }
     assert_eq!(mails(&server), [0, 1, 2]);
 }
@@ -288,8 +296,8 @@ async fn a_connection_that_cannot_forget_the_last_mail_is_not_used_again() {
         });
         let providers = providers(&server.url(), Duration::from_secs(5));
         let provider = providers.choose_email().unwrap();
-        assert!(matches!(provider.send(&mail()).await, Err(SendFailure::Recipient { .. })));
-        provider.send(&mail()).await.unwrap();
+        assert!(matches!(send_by(provider, &mail()).await, Err(SendFailure::Recipient { .. })));
+        send_by(provider, &mail()).await.unwrap();
         assert_eq!(mails(&server), [1]);
     }
 }
@@ -304,8 +312,8 @@ async fn a_fresh_connection_is_tried_only_before_the_content_and_only_once() {
     let providers_of = |server: &SmtpServer| providers(&server.url(), Duration::from_secs(5));
     let providers = providers_of(&server);
     let provider = providers.choose_email().unwrap();
-    provider.send(&mail()).await.unwrap();
-    assert!(matches!(provider.send(&mail()).await, Err(SendFailure::Unanswered(_))));
+    send_by(provider, &mail()).await.unwrap();
+    assert!(matches!(send_by(provider, &mail()).await, Err(SendFailure::Unanswered(_))));
     assert_eq!(mails(&server), [0, 0]);
 
     let mail_is_said = AtomicUsize::new(0);
@@ -315,9 +323,9 @@ async fn a_fresh_connection_is_tried_only_before_the_content_and_only_once() {
     });
     let providers = providers_of(&server);
     let provider = providers.choose_email().unwrap();
-    provider.send(&mail()).await.unwrap();
+    send_by(provider, &mail()).await.unwrap();
     let refused = SendFailure::Transient("SMTP 421 4.7.0 at MAIL".into());
-    assert_eq!(provider.send(&mail()).await, Err(refused));
+    assert_eq!(send_by(provider, &mail()).await, Err(refused));
     let asked = server.seen().into_iter().filter(|(_, line)| line.starts_with("MAIL"));
     assert_eq!(asked.map(|(connection, _)| connection).collect::<Vec<_>>(), [0, 0, 1]);
 }
@@ -328,7 +336,7 @@ async fn signing_in() {
         let mut config = Config::default();
         config.smtp.url = format!("smtp://user%40x:pass@{}", server.authority()).as_str().into();
         config.smtp.credentials_without_tls = true;
-        crate::providers(&config).choose_email().unwrap().send(&mail()).await
+        send_by(crate::providers(&config).choose_email().unwrap(), &mail()).await
     };
     let server = relay("-", Answer::Usual);
     sign_in(&server).await.unwrap();
@@ -350,7 +358,7 @@ async fn credentials_go_over_tls_unless_told_by_name() {
     let url = |scheme: &str, query: &str| format!("{scheme}://user:hush@{}/{query}", server.authority());
     let mut config = Config::default();
     config.smtp.url = url("smtp", "").as_str().into();
-    let error = Providers::new(&config).unwrap_err().to_string();
+    let error = Providers::new(&config, crate::AT_ONCE).unwrap_err().to_string();
     assert!(error.contains("credentials_without_tls") && !error.contains("hush"), "{error}");
     // A relay that takes TLS or leaves it, or somebody on the way who says that it does.
     let failure = send(&url("smtp", "?tls=opportunistic")).await.unwrap_err();
