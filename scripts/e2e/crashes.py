@@ -17,7 +17,7 @@ import urllib.request
 import uuid
 
 from scenarios import main, scenario
-from sender import Caller, Sender, sign, split_key
+from sender import Caller, Sender, internal_client, sign, split_key
 from stack import require, until
 
 IN_FLIGHT_WITHIN_SECONDS = 120
@@ -205,8 +205,7 @@ def hammered(stack, scale):
 
 def hammer(env, ids, tally, latency):
     """A post that took as long as a provider does has delivered; those that found somebody else at it are quick."""
-    client, secret = env["PILLARBOX__INTERNAL__CLIENTS"].split(",")[0].split(":", 1)
-    caller = Caller(env["NOTIFY_API_URL"], client, secret)
+    caller = Caller(env["NOTIFY_API_URL"], *internal_client(env, "deliverer"))
     for notification in ids:
         asked = time.monotonic()
         try:

@@ -8,7 +8,7 @@ import subprocess
 import sys
 import time
 
-from sender import Caller
+from sender import Caller, internal_client
 
 LIMIT_MS = 20
 WARM_UP_CALLS = 10
@@ -91,8 +91,7 @@ def main():
     parser.add_argument("--psql", required=True)
     options = parser.parse_args()
     await_folded(options.psql)
-    issuer, secret = os.environ["PILLARBOX__INTERNAL__CLIENTS"].split(",")[0].split(":", 1)
-    caller = Caller(os.environ["NOTIFY_API_URL"], issuer, secret)
+    caller = Caller(os.environ["NOTIFY_API_URL"], *internal_client(os.environ, "dashboards"))
     rows = sql(options.psql, "SELECT to_char(sum(count), 'FM999,999,999,999') FROM figures_by_month "
                              f"WHERE service_id = '{os.environ['BUSY_SERVICE_ID']}'")
     partitions = sql(options.psql, "SELECT count(*) FROM pg_inherits WHERE inhparent = 'notifications'::regclass")

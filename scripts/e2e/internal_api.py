@@ -13,10 +13,10 @@ import uuid
 
 import recount
 from recount import Recount, sql
-from sender import Caller
+from sender import Caller, internal_client
 
 API = os.environ["NOTIFY_API_URL"]
-CLIENT, SECRET = os.environ["PILLARBOX__INTERNAL__CLIENTS"].split(",")[0].split(":", 1)
+CLIENT, SECRET = internal_client(os.environ, "notify-admin")
 RUN = uuid.uuid4().hex[:12]
 CLIENTS = 4
 SENDING_SECONDS = 10

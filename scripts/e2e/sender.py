@@ -32,6 +32,12 @@ def split_key(key):
     return key[-73:-37], key[-36:]
 
 
+def internal_client(env, name):
+    """Name and secret of one of the internal API's clients."""
+    clients = dict(entry.split(":", 1) for entry in env["PILLARBOX__INTERNAL__CLIENTS"].split(","))
+    return name, clients[name]
+
+
 class Caller:
     """One keep-alive connection that is made again after it broke. Belongs to one thread."""
 

@@ -15,12 +15,16 @@ stack_binaries() {
 
 # stack_configure: writes env, and takes it over. One more process started by hand from it finds its port taken and moves on.
 stack_configure() {
-  local api simulator smtp inbound receipts
+  local api simulator smtp inbound receipts clients
   api=127.0.0.1:$(free_port 4)
   simulator=127.0.0.1:$(free_port 7)
   smtp=127.0.0.1:$(free_port 8)
   inbound=$(kept_secret "$STATE_DIR/secrets/inbound" 24)
   receipts=$(kept_secret "$STATE_DIR/secrets/receipts" 24)
+  # Each may do what it is there for.
+  clients=notify-admin:$(kept_secret "$STATE_DIR/secrets/internal" 24)
+  clients+=,deliverer:$(kept_secret "$STATE_DIR/secrets/deliverer" 24)
+  clients+=,dashboards:$(kept_secret "$STATE_DIR/secrets/dashboards" 24)
   (umask 077 && : >"$STATE_DIR/env")
   {
     services_env
@@ -34,7 +38,8 @@ stack_configure() {
       PILLARBOX__SCHEDULER__HEALTH_LISTEN="127.0.0.1:$(free_port 6)" \
       PILLARBOX__LISTEN__NEXT_FREE_PORT=true \
       PILLARBOX__SEALING__KEYS="1:$(kept_secret "$STATE_DIR/secrets/sealing" 32)" \
-      PILLARBOX__INTERNAL__CLIENTS="notify-admin:$(kept_secret "$STATE_DIR/secrets/internal" 24)" \
+      PILLARBOX__INTERNAL__CLIENTS="$clients" \
+      PILLARBOX__INTERNAL__SCOPES=notify-admin:admin,deliverer:deliver,dashboards:read \
       PILLARBOX__API__RECEIPT_USER=receipts \
       PILLARBOX__API__RECEIPT_PASSWORD="$receipts" \
       PILLARBOX__PROVIDERS__MMG__RECEIPT_USER=receipts \

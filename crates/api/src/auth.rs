@@ -1,8 +1,11 @@
 //! Who calls: a service with one of its keys, or an internal client.
 //!
-//! The keys are looped over first; the service is looked up only afterwards, on the happy path because limits and
-//! permissions need it anyway, and otherwise so that the message can say whether the service is unknown, has no keys, or
-//! the key is wrong.
+//! The service is looked up first, which limits and permissions need anyway: of one that is unknown there are no keys to ask
+//! for. Then its keys are looped over; that a service is archived is told to whoever has one of them.
+//!
+//! Failures are counted by where they come from. Who has had too many is told so instead of what is wrong, and whom we have
+//! not seen lately is looked up after all others like him; but a token that is right lets in, whoever else fails at the same
+//! address.
 
 mod basic;
 mod internal;
@@ -22,10 +25,14 @@ use domain::{
 use jsonwebtoken::DecodingKey;
 use uuid::Uuid;
 
-use self::token::{Token, Verdict};
 pub(crate) use self::{basic::Credentials, internal::Clients, token::LEEWAY};
+use self::{
+    internal::Scope,
+    token::{Token, Verdict},
+};
 use crate::{
     App,
+    caller_address::Origin,
     error::Problem,
     header::{self, Repeated},
     lookup::KnownService,
@@ -49,6 +56,8 @@ pub(crate) enum Denied {
     NoKeyMatches,
     /// An internal endpoint, and not one of its clients.
     NotAllowed,
+    /// A client whose scopes do not go that far.
+    OutOfScope,
 }
 
 impl Denied {
@@ -70,6 +79,7 @@ impl Denied {
             Self::Revoked => "Invalid token: API key revoked",
             Self::NoKeyMatches => "Invalid token: API key not found",
             Self::NotAllowed => "Unauthorized: not allowed to perform this action",
+            Self::OutOfScope => "Forbidden: this client is not allowed to perform this action",
         }
     }
 }
@@ -119,11 +129,34 @@ impl Caller {
 
 /// The service that makes this request.
 pub(crate) async fn service(app: &App, request: &HttpRequest) -> Result<Caller, Problem> {
+    let origin = app.proxies.origin(request);
+    identify(app, request, origin).await.map_err(|problem| match problem {
+        Problem::Denied(_) => failed(app, origin, problem),
+        other => other,
+    })
+}
+
+/// Counts an authentication that failed, and says what is to be said of it.
+fn failed(app: &App, origin: Origin, problem: Problem) -> Problem {
+    app.failures.take(origin).map_or_else(Problem::TooManyFailures, |()| problem)
+}
+
+/// The same for those who name a password instead of a token.
+pub(crate) fn refused(app: &App, request: &HttpRequest, problem: Problem) -> Problem {
+    failed(app, app.proxies.origin(request), problem)
+}
+
+async fn identify(app: &App, request: &HttpRequest, origin: Origin) -> Result<Caller, Problem> {
     let token = Token::parse(bearer(request.headers())?)?;
     let id = token.service()?;
+    let _turn = if app.failures.was_empty(&origin) && !app.lookup.remembers(id) {
+        Some(app.lookup.turn_of_strangers().await)
+    } else {
+        None
+    };
+    let service = app.lookup.service(id).await?.ok_or(Denied::UnknownService)?;
     let keys = app.lookup.keys(id).await?;
     let matched = matching(&token, &keys, app.clock.now().timestamp())?;
-    let service = app.lookup.service(id).await?.ok_or(Denied::UnknownService)?;
     if keys.is_empty() {
         return Err(Denied::NoKeys.into());
     }
@@ -149,9 +182,14 @@ fn matching<'k>(token: &Token<'_>, keys: &'k [KnownKey], now: i64) -> Result<Opt
     Ok(None)
 }
 
-/// The internal client that makes this request.
-pub(crate) fn internal<'c>(app: &'c App, request: &HttpRequest) -> Result<&'c str, Denied> {
-    app.clients.admit(&Token::parse(bearer(request.headers())?)?, app.clock.now().timestamp())
+/// Turns away whoever is no internal client, or none that may do this.
+pub(crate) fn internal(app: &App, request: &HttpRequest) -> Result<(), Problem> {
+    let admitted = bearer(request.headers())
+        .and_then(Token::parse)
+        .and_then(|token| app.clients.admit(&token, app.clock.now().timestamp()));
+    let client = admitted.map_err(|denied| refused(app, request, denied.into()))?;
+    let needed = Scope::needed(request.method(), request.match_pattern().as_deref());
+    if client.may(needed) { Ok(()) } else { Err(Denied::OutOfScope.into()) }
 }
 
 /// What stands behind `Bearer`, whatever its case.

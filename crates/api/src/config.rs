@@ -5,6 +5,11 @@ use std::time::Duration;
 use provider::Secret;
 use serde::Deserialize;
 
+use crate::{
+    caller_address::{ForwardedHeader, Proxies},
+    reads::ReadsConfig,
+};
+
 /// Every section that this process uses.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
@@ -63,6 +68,20 @@ pub struct ApiConfig {
     pub delivery_lease: Duration,
     /// Deliveries by request at a time; further ones wait.
     pub deliveries_at_once: usize,
+    /// Connections for look-ups: keys, services, templates. Nothing else takes them, so that who calls is always known.
+    pub lookup_connections: u32,
+    /// What services read.
+    pub reads: ReadsConfig,
+    /// Failed authentications that one address may have in a minute, in each process; 0 is no limit. Who authenticates is
+    /// let in whatever others at the same address do.
+    pub failed_authentications_per_minute: u32,
+    /// Addresses and networks (`10.0.0.0/8`) of proxies in front of us, separated by commas: they are believed for whom they
+    /// speak. Nobody is when it is empty.
+    pub trusted_proxies: String,
+    /// The header in which they say so.
+    pub forwarded_header: ForwardedHeader,
+    /// Whether services may be told of things at hosts of our own network.
+    pub private_callbacks: bool,
     /// HTTP basic auth of the receipt endpoints. Without it the process does not start, unless
     /// `receipts_without_credentials` says that whoever reaches these endpoints may post.
     pub receipt_user: String,
@@ -97,6 +116,12 @@ impl Default for ApiConfig {
             file_limit: 2 * 1024 * 1024,
             delivery_lease: Duration::from_secs(60),
             deliveries_at_once: 256,
+            lookup_connections: 4,
+            reads: ReadsConfig::default(),
+            failed_authentications_per_minute: 300,
+            trusted_proxies: String::new(),
+            forwarded_header: ForwardedHeader::default(),
+            private_callbacks: false,
             receipt_user: String::new(),
             receipt_password: Secret::default(),
             receipts_without_credentials: false,
@@ -121,6 +146,12 @@ impl ApiConfig {
     pub(crate) fn documents_base<'a>(&'a self, root: &'a str) -> &'a str {
         let configured = [&self.documents_url, &self.public_url].into_iter().find(|url| !url.is_empty());
         configured.map_or(root, |url| url.trim_end_matches('/'))
+    }
+
+    pub(crate) fn proxies(&self) -> Result<Proxies, BadSetting> {
+        let problem = "addresses or networks such as 10.0.0.0/8, separated by commas";
+        Proxies::parse(&self.trusted_proxies, self.forwarded_header)
+            .ok_or(BadSetting { key: "trusted_proxies", problem })
     }
 
     pub(crate) fn check(&self) -> Result<(), BadSetting> {
@@ -186,12 +217,21 @@ impl ApiConfig {
 }
 
 /// The section `internal`: who may call what is not for services.
-#[derive(Clone, Debug, Default, Deserialize)]
+#[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct InternalConfig {
     /// `notify-admin:secret`, more after commas. A client may stand several times: any of its secrets opens the door, so
     /// that they can be rotated.
     pub clients: Secret,
+    /// `client-id:scope`, more after commas; a client may have several. `read` asks the internal API and changes nothing,
+    /// `deliver` has single notifications delivered, `admin` does everything. A client without a scope is an error.
+    pub scopes: String,
+}
+
+impl Default for InternalConfig {
+    fn default() -> Self {
+        Self { clients: Secret::default(), scopes: "notify-admin:admin".into() }
+    }
 }
 
 #[cfg(test)]

@@ -8,7 +8,7 @@ pub(crate) mod file_type;
 pub(crate) mod link;
 pub(crate) mod page;
 
-use std::fmt;
+use std::{fmt, sync::Arc};
 
 use actix_web::{
     HttpRequest, HttpResponse, Resource, ResponseError,
@@ -59,9 +59,9 @@ fn at(path: &str) -> Resource {
 struct Found {
     link: Link,
     ticket: Option<String>,
-    document: Document,
+    document: Arc<Document>,
     details: Details,
-    service: std::sync::Arc<KnownService>,
+    service: Arc<KnownService>,
 }
 
 impl Found {
@@ -69,11 +69,9 @@ impl Found {
         let part = |name| request.match_info().get(name).unwrap_or_default();
         let read = Link::read(part("service"), part("document"), request.query_string());
         let (link, ticket) = read.ok_or(Refusal::Gone)?;
-        let (service, id, now) = (link.service, link.document, app.clock.now());
-        let found = app.db.run("document.find", move |conn| document::find(conn, service, id, now)).await?;
-        let document = found.ok_or(Refusal::Gone)?;
+        let document = app.lookup.document(link.service, link.document).await?.ok_or(Refusal::Gone)?;
         let details = document.open(&link.key).map_err(|_| Refusal::Gone)?;
-        let service = app.lookup.service(service).await?.ok_or(Refusal::Gone)?;
+        let service = app.lookup.service(link.service).await?.ok_or(Refusal::Gone)?;
         Ok(Self { link, ticket, document, details, service })
     }
 

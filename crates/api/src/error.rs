@@ -3,7 +3,7 @@
 //! The wire contract has two forms, and a handler's return type says which one its errors take: [`V2Error`] for `/v2`,
 //! [`PlainError`] for everything else. Failures of our own are logged here, once, under an id that the caller gets too.
 
-use std::{borrow::Cow, collections::BTreeMap, fmt, sync::Arc};
+use std::{borrow::Cow, collections::BTreeMap, fmt, sync::Arc, time::Duration};
 
 use actix_web::{
     HttpResponse, HttpResponseBuilder, ResponseError,
@@ -50,6 +50,15 @@ pub(crate) enum Problem {
     NoCredentials,
     WrongCredentials,
     LimitExceeded(Exceeded),
+    /// With wrong tokens or passwords, from its address.
+    TooManyFailures(Duration),
+    /// Of its service at a time.
+    TooManyReads,
+    /// In a minute.
+    TooManyReadsWithKey {
+        per_minute: u32,
+        retry_after: Duration,
+    },
     /// Its `Idempotency-Key` came with another request before.
     IdempotencyKeyReused,
     /// Another request with its `Idempotency-Key` is not answered yet.
@@ -103,7 +112,10 @@ impl Problem {
             | Self::BadRequest(_)
             | Self::InvalidPhone(_)
             | Self::Receipt(_) => StatusCode::BAD_REQUEST,
-            Self::LimitExceeded(_) => StatusCode::TOO_MANY_REQUESTS,
+            Self::LimitExceeded(_)
+            | Self::TooManyFailures(_)
+            | Self::TooManyReads
+            | Self::TooManyReadsWithKey { .. } => StatusCode::TOO_MANY_REQUESTS,
             Self::IdempotencyKeyReused => StatusCode::UNPROCESSABLE_ENTITY,
             Self::Forbidden(_) | Self::ForbiddenField(..) => StatusCode::FORBIDDEN,
             Self::IdempotencyKeyInFlight | Self::Conflict(_) => StatusCode::CONFLICT,
@@ -135,6 +147,9 @@ impl Problem {
                 Limit::Rate(_) => "RateLimitError",
                 Limit::Daily(_) | Limit::DailyTogether | Limit::DailyInternational => "TooManyRequestsError",
             },
+            Self::TooManyFailures(_) | Self::TooManyReads | Self::TooManyReadsWithKey { .. } => {
+                "RateLimitError"
+            }
             Self::IdempotencyKeyReused | Self::IdempotencyKeyInFlight => "IdempotencyKeyError",
             Self::NoResult | Self::NotFound(_) => "NoResultFound",
             Self::Forbidden(_) | Self::ForbiddenField(..) => "Forbidden",
@@ -174,6 +189,13 @@ impl Problem {
             }
             Self::WrongCredentials => "Forbidden: invalid authentication token provided",
             Self::LimitExceeded(exceeded) => return vec![limit_message(exceeded).into()],
+            Self::TooManyFailures(_) => "Too many failed authentications from your address",
+            Self::TooManyReads => "Too many requests of your service are reading at the same time",
+            Self::TooManyReadsWithKey { per_minute, .. } => {
+                let message =
+                    format!("Exceeded rate limit of {per_minute} reads per 60 seconds with this key");
+                return vec![message.into()];
+            }
             Self::IdempotencyKeyReused => {
                 "Idempotency-Key was used for another request within the last 24 hours"
             }
@@ -257,7 +279,11 @@ impl Problem {
             Self::LimitExceeded(exceeded) => {
                 response.insert_header((RETRY_AFTER, whole_seconds(exceeded.retry_after)));
             }
-            Self::IdempotencyKeyInFlight => {
+            Self::TooManyFailures(wait) | Self::TooManyReadsWithKey { retry_after: wait, .. } => {
+                let wait = TimeDelta::from_std(*wait).unwrap_or(TimeDelta::MAX);
+                response.insert_header((RETRY_AFTER, whole_seconds(wait)));
+            }
+            Self::IdempotencyKeyInFlight | Self::TooManyReads => {
                 response.insert_header((RETRY_AFTER, "1"));
             }
             Self::WrongReceiptPassword => {
@@ -327,7 +353,8 @@ fn denied_status(denied: Denied) -> StatusCode {
         | Denied::Clock
         | Denied::WrongAlgorithm
         | Denied::Revoked
-        | Denied::NoKeyMatches => StatusCode::FORBIDDEN,
+        | Denied::NoKeyMatches
+        | Denied::OutOfScope => StatusCode::FORBIDDEN,
     }
 }
 

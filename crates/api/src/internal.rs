@@ -4,6 +4,7 @@
 //! keep. A file for each thing that is managed, each with its own table of URLs.
 
 pub(crate) mod api_keys;
+mod callback_url;
 pub(crate) mod callbacks;
 pub(crate) mod data_retention;
 pub(crate) mod fields;

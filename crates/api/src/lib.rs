@@ -15,7 +15,9 @@ mod accept;
 mod admit;
 mod auth;
 mod body;
+mod buckets;
 mod budget;
+mod caller_address;
 mod config;
 mod content_encoding;
 mod deliver;
@@ -29,6 +31,7 @@ mod internal;
 mod lookup;
 mod openapi;
 mod page;
+mod reads;
 mod receipts;
 mod received;
 mod routes;
@@ -57,10 +60,22 @@ use provider::{AtOnce, Providers};
 use service::{Context, health::Readiness, lifecycle::Tasks, tally::Tally};
 use tokio::{runtime::Handle, sync::Semaphore};
 
-pub use crate::config::{ApiConfig, Config, InternalConfig};
 use crate::{
-    admit::InFlight, auth::Clients, body::Limits, budget::Budget, heavy::Heavy, lookup::Lookup,
+    admit::InFlight,
+    auth::Clients,
+    body::Limits,
+    buckets::Buckets,
+    budget::Budget,
+    caller_address::{Origin, Proxies},
+    heavy::Heavy,
+    lookup::Lookup,
+    reads::Reads,
     wake::Announcer,
+};
+pub use crate::{
+    caller_address::ForwardedHeader,
+    config::{ApiConfig, Config, InternalConfig},
+    reads::ReadsConfig,
 };
 
 /// What every request may need. One per process.
@@ -74,12 +89,16 @@ struct App {
     db: Db,
     deliveries: Semaphore,
     delivery: Delivery,
+    /// Of authentications that failed.
+    failures: Buckets<Origin>,
     heavy: Heavy,
     in_flight: InFlight,
     keyring: Arc<Keyring>,
     lookup: Lookup,
     main_runtime: Handle,
+    proxies: Proxies,
     readiness: Readiness,
+    reads: Reads,
     receipts: receipt::Receipts,
     strange_receipts: Tally,
     tasks: Tasks,
@@ -130,8 +149,9 @@ pub async fn serve(
 async fn start(config: Config, clock: Clock, context: Context) -> Result<Arc<App>, service::Error> {
     config.api.check()?;
     config.api.warn();
+    let proxies = config.api.proxies()?;
     let keyring = Arc::new(config.sealing.keyring()?);
-    let clients = Clients::parse(config.internal.clients.expose())?;
+    let clients = Clients::parse(config.internal.clients.expose(), &config.internal.scopes)?;
     let at_once = AtOnce { sms: config.api.deliveries_at_once, email: config.api.deliveries_at_once };
     let providers = Providers::new(&config.providers, at_once)?;
     let broker = Broker::start(&config.broker, "api", clock.clone())?;
@@ -139,7 +159,11 @@ async fn start(config: Config, clock: Clock, context: Context) -> Result<Arc<App
 
     context.tasks.attend("broker", broker.kept_up());
     let (announcer, publishing) = Announcer::new(broker.publisher(), db.clone(), clock.clone());
-    watch(&context.readiness, &db, &broker);
+    // Look-ups have connections of their own, and so has what services read: neither waits for the other, or for anybody else.
+    let for_lookups =
+        Db::new(&db::Config { pool_size: config.api.lookup_connections.max(1), ..config.database.clone() });
+    let reads = Reads::new(&config.api.reads, &config.database, for_lookups.clone());
+    watch(&context.readiness, &for_lookups, &broker);
     context.tasks.spawn("publishing", async move {
         publishing.run().await;
         broker.close().await;
@@ -179,15 +203,18 @@ async fn start(config: Config, clock: Clock, context: Context) -> Result<Arc<App
         clients,
         deliveries: Semaphore::new(config.api.deliveries_at_once.max(1)),
         delivery: standing(delivery, &context.tasks).await,
+        failures: Buckets::new(config.api.failed_authentications_per_minute),
         config: config.api,
         heavy: Heavy::new(Handle::current()),
-        lookup: Lookup::new(db.clone(), keyring.clone(), clock.clone()),
+        lookup: Lookup::new(for_lookups, keyring.clone(), clock.clone()),
         clock,
         db,
         keyring,
         in_flight: InFlight::default(),
         main_runtime: Handle::current(),
+        proxies,
         readiness: context.readiness,
+        reads,
         receipts,
         strange_receipts: Tally::default(),
         tasks: context.tasks,

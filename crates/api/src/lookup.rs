@@ -1,12 +1,16 @@
 //! Look-ups on the way in, remembered for two seconds (the wire contract's figure), keys for one.
 //!
-//! One query for all who wait for the same thing. That there is no such thing is remembered too, and for no longer.
+//! One query for all who wait for the same thing. That there is no such thing is remembered too, and for no longer. Nothing
+//! else uses these connections: whoever reads much, or for long, keeps nobody from being known. What strangers ask for (those
+//! who have links, or made one up) takes two of them at most.
 
 use std::{collections::HashSet, hash::Hash, sync::Arc, time::Duration};
 
 use chrono::{DateTime, Utc};
 use db::{
     Db, DbError,
+    document::{self, Document},
+    notification,
     sealing::Keyring,
     service::{Member, Service},
     template::{Dated, Detailed, Which},
@@ -14,12 +18,13 @@ use db::{
 use domain::{
     clock::Clock,
     email_address::EmailAddress,
-    id::{ReplyToId, ServiceId, SmsSenderId, TemplateId},
+    id::{DocumentId, NotificationId, ReplyToId, ServiceId, SmsSenderId, TemplateId},
     phone::PhoneNumber,
     status::Channel,
     template::{Template, UsedNames},
 };
 use moka::future::Cache;
+use tokio::sync::{Semaphore, SemaphorePermit};
 use uuid::Uuid;
 
 use crate::auth::KnownKey;
@@ -29,6 +34,8 @@ const REMEMBERED_FOR: Duration = Duration::from_secs(2);
 const KEYS_REMEMBERED_FOR: Duration = Duration::from_secs(1);
 /// Entries of each kind; callers who make ids up push out nothing but each other's.
 const CAPACITY: u64 = 10_000;
+/// Look-ups for strangers at a time.
+const FOR_STRANGERS: usize = 2;
 
 /// A service, with what its messages are sent from worked out.
 pub(crate) struct KnownService {
@@ -154,6 +161,10 @@ pub(crate) struct Lookup {
     keys: Cache<ServiceId, Arc<[KnownKey]>>,
     templates: Cache<(ServiceId, TemplateId), Option<Arc<KnownTemplate>>>,
     rates: Cache<(), Rates>,
+    schema: Cache<(), Option<String>>,
+    documents: Cache<(ServiceId, DocumentId), Option<Arc<Document>>>,
+    senders: Cache<NotificationId, Option<ServiceId>>,
+    strangers: Semaphore,
 }
 
 impl Lookup {
@@ -166,7 +177,22 @@ impl Lookup {
             keys: cache(KEYS_REMEMBERED_FOR),
             templates: cache(REMEMBERED_FOR),
             rates: cache(REMEMBERED_FOR),
+            schema: cache(REMEMBERED_FOR),
+            documents: cache(REMEMBERED_FOR),
+            senders: cache(REMEMBERED_FOR),
+            strangers: Semaphore::new(FOR_STRANGERS),
         }
+    }
+
+    /// Whether to ask for this service and its keys costs nothing.
+    pub(crate) fn remembers(&self, id: ServiceId) -> bool {
+        self.services.contains_key(&id) && self.keys.contains_key(&id)
+    }
+
+    /// Those for whom nothing speaks wait for each other, and nobody for them.
+    pub(crate) async fn turn_of_strangers(&self) -> Option<SemaphorePermit<'_>> {
+        // Never closed.
+        self.strangers.acquire().await.ok()
     }
 
     pub(crate) async fn service(&self, id: ServiceId) -> Result<Option<Arc<KnownService>>, Arc<DbError>> {
@@ -201,6 +227,38 @@ impl Lookup {
     pub(crate) async fn sms_rates(&self) -> Result<Rates, Arc<DbError>> {
         let known = async { Ok(self.db.run("service.sms_rates", db::service::sms_rates).await?.into()) };
         self.rates.try_get_with_by_ref(&(), known).await
+    }
+
+    /// The latest migration of the database.
+    pub(crate) async fn schema_version(&self) -> Result<Option<String>, Arc<DbError>> {
+        let known = self.db.run("migrations.version", db::migrations::version);
+        self.schema.try_get_with_by_ref(&(), known).await
+    }
+
+    /// What is not past its time, for whoever has a link.
+    pub(crate) async fn document(
+        &self,
+        service: ServiceId,
+        id: DocumentId,
+    ) -> Result<Option<Arc<Document>>, Arc<DbError>> {
+        let now = self.clock.now();
+        let known = async {
+            let _turn = self.turn_of_strangers().await;
+            let query = self.db.run("document.find", move |conn| document::find(conn, service, id, now));
+            Ok(query.await?.map(Arc::new))
+        };
+        let found = self.documents.try_get_with_by_ref(&(service, id), known).await?;
+        Ok(found.filter(|document| document.expires_at > now))
+    }
+
+    /// Whose notification it is, for whoever has a link.
+    pub(crate) async fn sender_of(&self, id: NotificationId) -> Result<Option<ServiceId>, Arc<DbError>> {
+        let known = async {
+            let _turn = self.turn_of_strangers().await;
+            let query = self.db.run("notification.find", move |conn| notification::find(conn, id));
+            Ok(query.await?.map(|found| found.service_id))
+        };
+        self.senders.try_get_with_by_ref(&id, known).await
     }
 }
 

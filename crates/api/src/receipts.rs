@@ -17,7 +17,7 @@ use serde_json::json;
 
 use crate::{
     App,
-    auth::Credentials,
+    auth::{self, Credentials},
     body::{self, Limits},
     error::{PlainError, Problem},
 };
@@ -67,7 +67,7 @@ pub(crate) async fn ses(
 
 async fn read(app: &App, request: &HttpRequest, payload: Payload) -> Result<Bytes, Problem> {
     if !is_welcome(app, request) {
-        return Err(Problem::WrongReceiptPassword);
+        return Err(auth::refused(app, request, Problem::WrongReceiptPassword));
     }
     body::read(payload, Limits { bytes: LIMIT, ..app.body_limits() }).await
 }

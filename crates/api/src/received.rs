@@ -15,7 +15,7 @@ use serde_json::json;
 
 use crate::{
     App,
-    auth::Credentials,
+    auth::{self, Credentials},
     body::{self, Limits},
     error::{PlainError, Problem},
     receipts,
@@ -61,12 +61,13 @@ async fn read(
     passwords: &str,
 ) -> Result<Bytes, Problem> {
     if !app.config.inbound_without_credentials {
-        if users.is_empty() || passwords.is_empty() {
-            return Err(Problem::WrongCredentials);
-        }
-        let credentials = Credentials::of(request.headers()).ok_or(Problem::NoCredentials)?;
-        if !credentials.are_any_of(users, passwords) {
-            return Err(Problem::WrongCredentials);
+        let problem = match Credentials::of(request.headers()) {
+            _ if users.is_empty() || passwords.is_empty() => Some(Problem::WrongCredentials),
+            None => Some(Problem::NoCredentials),
+            Some(given) => (!given.are_any_of(users, passwords)).then_some(Problem::WrongCredentials),
+        };
+        if let Some(problem) = problem {
+            return Err(auth::refused(app, request, problem));
         }
     }
     body::read(payload, Limits { bytes: LIMIT, ..app.body_limits() }).await

@@ -6,7 +6,7 @@ use utoipa::ToSchema;
 
 use crate::{
     App,
-    error::{PlainError, Problem},
+    error::PlainError,
     openapi::{self, example, refusal, request},
 };
 
@@ -40,8 +40,7 @@ pub(crate) async fn status(request: HttpRequest, app: Data<App>) -> Result<HttpR
         let simple = Shown { status: "ok", git_commit: None, build_time: None, db_version: None };
         return Ok(HttpResponse::Ok().json(simple));
     }
-    let version = app.db.run("migrations.version", |conn| Ok(db::migrations::version(conn)));
-    let version = version.await?.map_err(|error| Problem::Internal(error.to_string()))?;
+    let version = app.lookup.schema_version().await?;
     Ok(HttpResponse::Ok().json(Shown {
         status: "ok",
         git_commit: Some(option_env!("PILLARBOX_GIT_COMMIT").unwrap_or(UNKNOWN)),

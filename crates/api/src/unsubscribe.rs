@@ -103,8 +103,8 @@ fn address(keyring: &Keyring, id: NotificationId, token: &str, now: DateTime<Utc
 pub(crate) async fn ask(request: HttpRequest, app: Data<App>) -> HttpResponse {
     let name = async {
         let (id, _) = read(&app, &request)?;
-        let found = app.db.run("notification.find", move |conn| notification::find(conn, id)).await?;
-        service_name(&app, found.ok_or(GONE)?.service_id).await
+        let service = app.lookup.sender_of(id).await?;
+        service_name(&app, service.ok_or(GONE)?).await
     };
     match name.await {
         Ok(name) => {

@@ -32,6 +32,7 @@ pub mod advisory_lock;
 pub mod api_key;
 pub mod audit;
 pub mod callback;
+pub mod cancel;
 mod database_tls;
 pub mod delivery;
 pub mod document;
@@ -70,6 +71,7 @@ pub mod template;
 pub mod unsubscribe;
 pub mod user;
 
+pub use diesel::{PgConnection, QueryResult};
 pub use error::DbError;
 pub use group_writer::{GroupWriter, Turn};
 pub use pool::{Config, Db, connect};

@@ -14,6 +14,7 @@
 //! The ids come first, from every source as many as are needed; whole rows are read only for what is shown.
 
 mod details;
+mod own_list;
 
 use chrono::{DateTime, Utc};
 use diesel::{
@@ -29,6 +30,7 @@ use domain::{
 use uuid::Uuid;
 
 pub use self::details::{Details, Person, Version, author, details, people};
+pub(crate) use self::own_list::newest_of_key_type;
 use crate::{
     notification::{self, Row, StoredNotification, page::Which},
     pg_enum::PgStatus,
@@ -144,6 +146,7 @@ impl Source {
 }
 
 /// What is shown of the newest rows of a source, and the last row that may be looked at, if there are so many.
+#[derive(Clone)]
 struct Candidates<'a> {
     source: Source,
     service: Uuid,
@@ -336,14 +339,23 @@ pub const fn is_uncommon(status: Status) -> bool {
     matches!(Source::of(status), Source::Uncommon(_))
 }
 
+/// All that is read is of one moment, and an index is followed as far as it must be, never read to its end to be sorted.
+fn snapshot<T>(
+    conn: &mut PgConnection,
+    read: impl FnOnce(&mut PgConnection) -> QueryResult<T>,
+) -> QueryResult<T> {
+    conn.build_transaction().read_only().repeatable_read().run(|conn| {
+        diesel::sql_query("SET LOCAL enable_sort = off").execute(conn)?;
+        read(conn)
+    })
+}
+
 /// One page of the log, as it is at one moment.
 ///
 /// # Errors
 /// When a query fails.
 pub fn page(conn: &mut PgConnection, service: ServiceId, filter: &Filter, which: Which) -> QueryResult<Page> {
-    conn.build_transaction().read_only().repeatable_read().run(|conn| {
-        // An index is followed as far as it must be, never read to its end to be sorted.
-        diesel::sql_query("SET LOCAL enable_sort = off").execute(conn)?;
+    snapshot(conn, |conn| {
         let before = (which.number - 1).saturating_mul(which.size);
         // One more, to know whether there is another page.
         let needed = before.saturating_add(which.size).saturating_add(1);
@@ -398,7 +410,7 @@ statement! {
      ORDER BY n.id DESC"
 }
 
-fn load(conn: &mut PgConnection, ids: &[Uuid]) -> QueryResult<Vec<StoredNotification>> {
+pub(crate) fn load(conn: &mut PgConnection, ids: &[Uuid]) -> QueryResult<Vec<StoredNotification>> {
     if ids.is_empty() {
         return Ok(Vec::new());
     }

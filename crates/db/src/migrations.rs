@@ -119,8 +119,9 @@ pub fn revert_all(conn: &mut PgConnection) -> MigrationResult<()> {
 ///
 /// # Errors
 /// When it cannot be read.
-pub fn version(conn: &mut PgConnection) -> MigrationResult<Option<String>> {
-    Ok(conn.applied_migrations()?.first().map(ToString::to_string))
+pub fn version(conn: &mut PgConnection) -> QueryResult<Option<String>> {
+    let applied = conn.applied_migrations().map_err(diesel::result::Error::QueryBuilderError)?;
+    Ok(applied.first().map(ToString::to_string))
 }
 
 /// Services refuse to start on a schema that they do not know, but for one migration that leaves them at work.

@@ -16,6 +16,7 @@ use uuid::Uuid;
 
 use crate::{
     delivery::words,
+    log,
     pg_enum::{PgChannel, PgKeyType, PgProvider, PgStatus},
     schema::notifications,
     statement::statement,
@@ -160,9 +161,14 @@ pub fn list(
         }
         Some(cursor) => cursor.0,
     };
+    let Some(reference) = &filter.client_reference else {
+        return log::newest_of_key_type(conn, service, key_type, filter, limit);
+    };
     let mut query = notifications::table
-        .filter(of_service(service, Uuid::nil(), before))
-        // The pair alone would not leave out the partitions of days after.
+        .filter(notifications::service_id.eq(service.0))
+        // The index holds its hash.
+        .filter(md5(notifications::client_reference).eq(md5(reference)))
+        .filter(notifications::client_reference.eq(reference))
         .filter(notifications::id.lt(before))
         .filter(notifications::key_type.eq(PgKeyType(key_type)))
         .select(Row::as_select())
@@ -174,14 +180,6 @@ pub fn list(
     }
     if !filter.statuses.is_empty() {
         query = query.filter(notifications::status.eq_any(filter.statuses.iter().map(|s| PgStatus(*s))));
-    }
-    if let Some(reference) = &filter.client_reference {
-        // The index holds its hash.
-        let hash = md5(notifications::client_reference).eq(md5(reference));
-        query = query
-            .filter(notifications::service_id.eq(service.0))
-            .filter(hash)
-            .filter(notifications::client_reference.eq(reference));
     }
     let rows: Vec<Row> = query.load(conn)?;
     Ok(rows.into_iter().map(Into::into).collect())

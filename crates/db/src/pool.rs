@@ -8,7 +8,7 @@ use std::{
 use backoff::{ExponentialBackoff, backoff::Backoff};
 use diesel::{
     Connection, PgConnection, QueryResult,
-    r2d2::{ConnectionManager, CustomizeConnection, Pool},
+    r2d2::{ConnectionManager, CustomizeConnection, Pool, PooledConnection},
 };
 use serde::Deserialize;
 use tokio::sync::Semaphore;
@@ -156,6 +156,12 @@ impl Db {
         }
     }
 
+    /// A connection for a thread that may wait for one.
+    pub(crate) fn connection(&self) -> Result<PooledConnection<ConnectionManager<PgConnection>>, DbError> {
+        let connection = self.pool.get();
+        connection.map_err(|e| DbError::Unavailable(self.config.without_password(&e.to_string())))
+    }
+
     /// Runs one piece of work on a connection, off the async threads. `query` names it in errors, spans and metrics.
     ///
     /// # Errors
@@ -171,12 +177,11 @@ impl Db {
                 .await
                 .map_err(|_| DbError::Unavailable(format!("{query} waited too long for its turn")))?
                 .map_err(|_| DbError::Unavailable("shut down".into()))?;
-        let (pool, config) = (self.pool.clone(), Arc::clone(&self.config));
+        let db = self.clone();
         tokio::task::spawn_blocking(move || {
             // Held by the blocking thread: a caller that went away does not free a connection still in use.
             let _permit = permit;
-            let mut conn =
-                pool.get().map_err(|e| DbError::Unavailable(config.without_password(&e.to_string())))?;
+            let mut conn = db.connection()?;
             let started = Instant::now();
             work(&mut conn).map_err(|source| DbError::query(query, source, started.elapsed()))
         })

@@ -2,6 +2,9 @@
 //!
 //! [`Readiness`] is a value that any server can render: the one here, small, for processes without HTTP of their own, and
 //! actix in the api. Alive means only that the process answers: a database that is down is no reason to restart us.
+//!
+//! Whoever asks is a stranger. He learns which check failed and no more (why is in the log, once, when it began), and costs
+//! nothing: all who ask within a second get one answer.
 
 use std::{
     convert::Infallible,
@@ -24,11 +27,13 @@ use hyper::{
 };
 use hyper_util::rt::{TokioIo, TokioTimer};
 use serde_json::{Map, Value, json};
-use tokio::task::JoinSet;
+use tokio::{task::JoinSet, time::Instant};
 use tokio_util::sync::CancellationToken;
 
 /// What a check may take; a probe that hangs must not make the question hang.
 const CHECK_TIMEOUT: Duration = Duration::from_secs(2);
+/// How old an answer may be. "Draining" is never old.
+const GOOD_FOR: Duration = Duration::from_secs(1);
 /// Who asks for health asks shortly.
 const HEADER_TIMEOUT: Duration = Duration::from_secs(5);
 /// Nobody needs more at once; the rest waits in the kernel.
@@ -51,6 +56,8 @@ struct Check {
 pub struct Readiness {
     stopping: CancellationToken,
     checks: Arc<Mutex<Vec<Check>>>,
+    /// What was answered last, and when. Held while the checks are asked, so that one caller asks for all.
+    last: Arc<tokio::sync::Mutex<Option<(Instant, Vec<Answer>)>>>,
 }
 
 impl fmt::Debug for Readiness {
@@ -63,10 +70,10 @@ impl Readiness {
     /// Ready until `stopping` or a required check says otherwise.
     #[must_use]
     pub fn new(stopping: CancellationToken) -> Self {
-        Self { stopping, checks: Arc::default() }
+        Self { stopping, checks: Arc::default(), last: Arc::default() }
     }
 
-    /// Without this the process gets no work: `/readyz` answers 503. The reason of a failure is shown to whoever asks.
+    /// Without this the process gets no work: `/readyz` answers 503. The reason of a failure goes to the log.
     pub fn require<F>(&self, name: &'static str, check: impl Fn() -> F + Send + Sync + 'static)
     where
         F: Future<Output = Result<(), String>> + Send + 'static,
@@ -90,8 +97,23 @@ impl Readiness {
         self.checks.lock().unwrap_or_else(PoisonError::into_inner).push(Check { name, required, probe });
     }
 
-    /// Asks all checks at once.
+    /// What the checks say, or said less than a second ago.
     pub async fn report(&self) -> Report {
+        let mut last = self.last.lock().await;
+        let answers = match &*last {
+            Some((at, answers)) if at.elapsed() < GOOD_FOR => answers.clone(),
+            before => {
+                let answers = self.ask().await;
+                tell_changes(before.as_ref().map_or(&[], |(_, answers)| answers), &answers);
+                *last = Some((Instant::now(), answers.clone()));
+                answers
+            }
+        };
+        Report { draining: self.stopping.is_cancelled(), answers }
+    }
+
+    /// Asks all checks at once.
+    async fn ask(&self) -> Vec<Answer> {
         let checks = self.checks.lock().unwrap_or_else(PoisonError::into_inner).clone();
         let mut asked = JoinSet::new();
         for (index, check) in checks.iter().enumerate() {
@@ -113,7 +135,21 @@ impl Readiness {
             required: check.required,
             problem: answer.err(),
         });
-        Report { draining: self.stopping.is_cancelled(), answers: answers.collect() }
+        answers.collect()
+    }
+}
+
+/// Logs what began to fail, and what works again.
+fn tell_changes(before: &[Answer], now: &[Answer]) {
+    for answer in now {
+        let failed = before.iter().any(|old| old.name == answer.name && old.problem.is_some());
+        match &answer.problem {
+            Some(reason) if !failed => {
+                tracing::warn!(check = answer.name, reason, "a check of readiness fails")
+            }
+            None if failed => tracing::info!(check = answer.name, "a check of readiness is well again"),
+            Some(_) | None => {}
+        }
     }
 }
 
@@ -121,6 +157,7 @@ impl Readiness {
 struct Answer {
     name: &'static str,
     required: bool,
+    /// Not for strangers: it may name hosts, users and databases.
     problem: Option<String>,
 }
 
@@ -143,7 +180,7 @@ impl Report {
         if self.is_ready() { 200 } else { 503 }
     }
 
-    /// `{"status": "ready" | "not ready" | "draining", "checks": {"database": "ok", …}}`
+    /// `{"status": "ready" | "not ready" | "draining", "checks": {"database": "ok" | "failed", …}}`
     #[must_use]
     pub fn to_json(&self) -> Value {
         let status = match (self.draining, self.is_ready()) {
@@ -154,7 +191,9 @@ impl Report {
         let checks: Map<_, _> = self
             .answers
             .iter()
-            .map(|answer| (answer.name.to_owned(), json!(answer.problem.as_deref().unwrap_or("ok"))))
+            .map(|answer| {
+                (answer.name.to_owned(), json!(if answer.problem.is_none() { "ok" } else { "failed" }))
+            })
             .collect();
         json!({ "status": status, "checks": checks })
     }
@@ -226,14 +265,18 @@ async fn answer(
 
 #[cfg(test)]
 mod tests {
-    use std::{future::ready, sync::atomic::AtomicBool, sync::atomic::Ordering::SeqCst};
+    use std::{
+        future::ready,
+        sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst},
+    };
 
     use super::*;
 
-    #[tokio::test]
+    #[tokio::test(start_paused = true)]
     async fn ready_when_all_required_checks_are_well() {
         let readiness = Readiness::new(CancellationToken::new());
         assert_eq!(readiness.report().await.to_json(), json!({ "status": "ready", "checks": {} }));
+        tokio::time::advance(GOOD_FOR).await;
 
         let connected = Arc::new(AtomicBool::new(true));
         let flag = connected.clone();
@@ -245,20 +288,45 @@ mod tests {
         assert_eq!(report.status_code(), 200);
         assert_eq!(
             report.to_json(),
-            json!({ "status": "ready", "checks": { "broker": "ok", "cache": "cold" } })
+            json!({ "status": "ready", "checks": { "broker": "ok", "cache": "failed" } })
         );
 
         connected.store(false, SeqCst);
+        assert_eq!(readiness.report().await.status_code(), 200, "for less than a second");
+        tokio::time::advance(GOOD_FOR).await;
         let report = readiness.report().await;
         assert_eq!(report.status_code(), 503);
         assert_eq!(report.to_json()["status"], "not ready");
-        assert_eq!(report.to_json()["checks"]["broker"], "not connected");
+        assert_eq!(report.to_json()["checks"]["broker"], "failed");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn strangers_learn_no_reason_and_cost_one_question_a_second() {
+        let readiness = Readiness::new(CancellationToken::new());
+        let asked = Arc::new(AtomicUsize::new(0));
+        let counted = asked.clone();
+        readiness.require("database", move || {
+            counted.fetch_add(1, SeqCst);
+            async {
+                tokio::time::sleep(Duration::from_millis(100)).await;
+                Err("connection to server at \"db.internal\", user \"pillarbox\"".to_owned())
+            }
+        });
+        let mut strangers = JoinSet::new();
+        for _ in 0..100 {
+            let readiness = readiness.clone();
+            strangers.spawn(async move { readiness.report().await.to_json() });
+        }
+        let expected = json!({ "status": "not ready", "checks": { "database": "failed" } });
+        assert!(strangers.join_all().await.iter().all(|answer| *answer == expected));
+        assert_eq!(asked.load(SeqCst), 1);
     }
 
     #[tokio::test]
     async fn draining_is_not_ready() {
         let stopping = CancellationToken::new();
         let readiness = Readiness::new(stopping.clone());
+        assert_eq!(readiness.report().await.status_code(), 200);
         stopping.cancel();
         let report = readiness.report().await;
         assert_eq!((report.status_code(), &report.to_json()["status"]), (503, &json!("draining")));
@@ -279,7 +347,7 @@ mod tests {
         assert_eq!(report.status_code(), 503);
         assert_eq!(
             report.to_json()["checks"],
-            json!({ "database": "no answer in time", "panics": "the check broke", "broker": "ok" })
+            json!({ "database": "failed", "panics": "failed", "broker": "ok" })
         );
     }
 }

@@ -16,11 +16,11 @@ use uuid::Uuid;
 use crate::{
     App,
     error::{InternalError, Problem},
-    internal::{self, Wrapped},
+    internal::{self, Wrapped, callback_url::callback_url},
     openapi::{internal::tag, refusal::internal as refusal, request::internal as ask},
     routes::{WRITE, at, get},
     v2::{
-        schema::{Form, https_url, not_one_of, shown, text, uuid},
+        schema::{Form, not_one_of, shown, text, uuid},
         timestamp,
     },
 };
@@ -78,7 +78,8 @@ pub(crate) async fn create(
     internal::client(&app, &request)?;
     let service_id = internal::service_id(&request)?;
     let mut form = Form::new(internal::json(&app, payload).await?)?;
-    let (url, token) = (form.required("url", https_url), form.required("bearer_token", bearer_token));
+    let url = |value| callback_url(value, app.config.private_callbacks);
+    let (url, token) = (form.required("url", url), form.required("bearer_token", bearer_token));
     let by = form.required("updated_by_id", uuid);
     let of = form.required("callback_type", callback_type);
     let errors = form.errors_of_known();
@@ -114,7 +115,8 @@ pub(crate) async fn update(
     internal::client(&app, &request)?;
     let (service, id) = (internal::service_id(&request)?, internal::id(&request, "id")?);
     let mut form = Form::new(internal::json(&app, payload).await?)?;
-    let (url, bearer_token) = (form.optional("url", https_url), form.optional("bearer_token", bearer_token));
+    let url = |value| callback_url(value, app.config.private_callbacks);
+    let (url, bearer_token) = (form.optional("url", url), form.optional("bearer_token", bearer_token));
     let by = form.required("updated_by_id", uuid);
     let of = form.required("callback_type", callback_type);
     let (updated_by_id, of) = match (by, of, form.errors_of_known()) {

@@ -165,6 +165,7 @@ impl Modify for Finish {
 fn introduction() -> String {
     "What a front end, an operator with `curl`, or another system of the house manages services with.\n\n\
      - Callers are internal clients, never services. `X-Notify-User-Id` says for which person one acts.\n\
+     - A client may do what its scopes say (`internal.scopes` in the configuration): `read`, `deliver` or `admin`; else 403.\n\
      - Errors have the form `{\"result\": \"error\", \"message\": …}` with a text, or texts by field; a body that breaks a schema gets \
      `{\"status_code\": 400, \"errors\": […]}`.\n\
      - What stands for an id in a path and is none makes it no URL of ours: 404.\n\

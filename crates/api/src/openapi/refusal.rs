@@ -1,7 +1,7 @@
 //! Answers that say no, as the document tells them. Each is made by what makes the real one: status, class, message and form
 //! are `error.rs`'s, and what a schema complains about is said by its reader.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, time::Duration};
 
 use serde_json::Value;
 use utoipa::{
@@ -19,7 +19,7 @@ use super::{
     mebibytes,
     rules::{
         Case, email_rules, forbidden, not_an_id, not_json, preview_rules, query_rules, refused, rule,
-        sms_rules, too_many, too_many_in_2016, too_many_today, v1_rules,
+        sms_rules, too_many, too_many_failures, too_many_in_2016, too_many_today, v1_rules,
     },
 };
 use crate::{
@@ -73,13 +73,17 @@ enum Shared {
     Encoded,
     KeyReused,
     TooMany,
+    TooManyFailures,
+    TooManyReads,
     Failed,
     Unavailable,
     TimedOut,
 }
 
 const EVERY: [Shared; 3] = [Shared::Failed, Shared::Unavailable, Shared::TimedOut];
-const WITH_TOKEN: [Shared; 2] = [Shared::Unauthorised, Shared::Forbidden];
+const WITH_TOKEN: [Shared; 3] = [Shared::Unauthorised, Shared::Forbidden, Shared::TooManyFailures];
+/// With a token, too.
+const READING: [Shared; 1] = [Shared::TooManyReads];
 const WITH_BODY: [Shared; 3] = [Shared::TooSlow, Shared::TooLarge, Shared::Encoded];
 const SENDING: [Shared; 3] = [Shared::InFlight, Shared::KeyReused, Shared::TooMany];
 
@@ -95,6 +99,8 @@ impl Shared {
             Self::Encoded => "Encoded",
             Self::KeyReused => "IdempotencyKeyReused",
             Self::TooMany => "TooManyRequests",
+            Self::TooManyFailures => "TooManyFailures",
+            Self::TooManyReads => "TooManyReads",
             Self::Failed => "InternalError",
             Self::Unavailable => "Unavailable",
             Self::TimedOut => "TimedOut",
@@ -124,6 +130,19 @@ impl Shared {
                 "Too many requests within a minute ({} by default, for each type of key), or too many messages today (UTC; \
                  live services have {} texts, {} e-mails and {} texts abroad by default).",
                 limits.rate, limits.sms, limits.email, limits.international_sms
+            ),
+            Self::TooManyFailures => format!(
+                "Too many failed authentications from this address ({} a minute by default). A token that is right is \
+                 not refused for that.",
+                config.failed_authentications_per_minute
+            ),
+            Self::TooManyReads => format!(
+                "Too many reads by one service: {} of them are done at a time, {} may wait for {} seconds, and {} a minute \
+                 with one key are allowed (by default). Or too many failed authentications from this address.",
+                config.reads.at_once,
+                config.reads.waiting,
+                config.reads.longest_wait.as_secs(),
+                config.reads.per_minute
             ),
             Self::Failed => "Something is broken on our side. Quote the header `X-Request-Id`.".into(),
             Self::Unavailable => "The database is away or cannot keep up. Nothing was stored.".into(),
@@ -161,6 +180,16 @@ impl Shared {
                 Form::Plain => too_many_in_2016(),
                 Form::Internal => too_many_today(),
             },
+            Self::TooManyFailures => vec![too_many_failures()],
+            Self::TooManyReads => {
+                let per_minute = ApiConfig::default().reads.per_minute;
+                let retry_after = Duration::from_secs(1);
+                vec![
+                    ("at the same time", Problem::TooManyReads),
+                    ("a minute", Problem::TooManyReadsWithKey { per_minute, retry_after }),
+                    too_many_failures(),
+                ]
+            }
             Self::Failed => vec![("failure", internal())],
             Self::Unavailable => vec![("unavailable", Problem::Unavailable(String::new()))],
             Self::TimedOut => vec![("timeout", Problem::TookTooLong)],
@@ -200,24 +229,24 @@ refusals! {
         "400" = ("Always: letters are not carried yet.", [
             not_json(), rule("no letters", "Service is not allowed to send letters"),
         ]);
-    ReadNotification(Form::V2): [WITH_TOKEN, [Shared::NotFound], EVERY],
+    ReadNotification(Form::V2): [WITH_TOKEN, READING, [Shared::NotFound], EVERY],
         "400" = ("The id is none.", [not_an_id("notification_id")]);
-    ReadPdf(Form::V2): [WITH_TOKEN, [Shared::NotFound], EVERY],
+    ReadPdf(Form::V2): [WITH_TOKEN, READING, [Shared::NotFound], EVERY],
         "400" = ("Always, of a notification that there is.", [
             not_an_id("notification_id"), rule("no letter", "Notification is not a letter"),
         ]);
-    ReadNotifications(Form::V2): [WITH_TOKEN, EVERY], "400" = (QUERY, query_rules());
-    ReadTemplate(Form::V2): [WITH_TOKEN, [Shared::NotFound], EVERY], "400" = ("The id is none.", [not_an_id("id")]);
-    ReadTemplates(Form::V2): [WITH_TOKEN, EVERY],
+    ReadNotifications(Form::V2): [WITH_TOKEN, READING, EVERY], "400" = (QUERY, query_rules());
+    ReadTemplate(Form::V2): [WITH_TOKEN, READING, [Shared::NotFound], EVERY], "400" = ("The id is none.", [not_an_id("id")]);
+    ReadTemplates(Form::V2): [WITH_TOKEN, READING, EVERY],
         "400" = (QUERY, [refused("not one of", schema::template_type("type=fax"))]);
-    Preview(Form::V2): [WITH_TOKEN, [Shared::NotFound], WITH_BODY, EVERY],
+    Preview(Form::V2): [WITH_TOKEN, READING, [Shared::NotFound], WITH_BODY, EVERY],
         "400" = ("The body is wrong, or values are missing.", preview_rules());
-    ReadReceivedTexts(Form::V2): [WITH_TOKEN, EVERY],
+    ReadReceivedTexts(Form::V2): [WITH_TOKEN, READING, EVERY],
         "400" = (QUERY, [refused("not an id", received_texts::older_than("older_than=1"))]);
     V1Send(Form::Plain): [WITH_TOKEN, [Shared::NotFound], WITH_BODY, [Shared::TooMany], EVERY],
         "400" = ("A field is wrong.", v1_rules());
-    V1ReadNotification(Form::Plain): [WITH_TOKEN, [Shared::NotFound], EVERY],;
-    V1ReadNotifications(Form::Plain): [WITH_TOKEN, [Shared::NotFound], EVERY],
+    V1ReadNotification(Form::Plain): [WITH_TOKEN, READING, [Shared::NotFound], EVERY],;
+    V1ReadNotifications(Form::Plain): [WITH_TOKEN, READING, [Shared::NotFound], EVERY],
         "400" = (QUERY, [("not a number", Problem::field("page", "Not a valid integer."))]);
     Unsubscribe(Form::Plain): [EVERY],
         "404" = ("The link does not work.", [
@@ -270,7 +299,11 @@ fn headers(problem: &Problem) -> Vec<(&'static str, &'static str)> {
     let retry = ("Retry-After", "Seconds after which it is worth trying again.");
     let id = ("X-Request-Id", "Under which we find in our logs what went wrong.");
     match problem {
-        Problem::LimitExceeded(_) | Problem::IdempotencyKeyInFlight => vec![retry],
+        Problem::LimitExceeded(_)
+        | Problem::TooManyFailures(_)
+        | Problem::TooManyReads
+        | Problem::TooManyReadsWithKey { .. }
+        | Problem::IdempotencyKeyInFlight => vec![retry],
         Problem::Unavailable(_) => vec![retry, id],
         Problem::Internal(_) | Problem::TookTooLong | Problem::MayBeStored => vec![id],
         _ => Vec::new(),
@@ -279,7 +312,7 @@ fn headers(problem: &Problem) -> Vec<(&'static str, &'static str)> {
 
 /// What the operations refer to.
 pub(super) fn add_to(components: &mut Components) {
-    let every = [&WITH_TOKEN[..], &[Shared::NotFound], &WITH_BODY, &SENDING, &EVERY].concat();
+    let every = [&WITH_TOKEN[..], &READING, &[Shared::NotFound], &WITH_BODY, &SENDING, &EVERY].concat();
     for shared in &every {
         components.responses.insert(shared.name().into(), shared.response(Form::V2).into());
     }
@@ -374,7 +407,7 @@ mod tests {
 
     #[test]
     fn headers_are_those_of_the_real_answers() {
-        let every = [&WITH_TOKEN[..], &[Shared::NotFound], &WITH_BODY, &SENDING, &EVERY].concat();
+        let every = [&WITH_TOKEN[..], &READING, &[Shared::NotFound], &WITH_BODY, &SENDING, &EVERY].concat();
         for (name, problem) in every.into_iter().flat_map(|shared| shared.cases(Form::V2)) {
             let documented: Vec<&str> = headers(&problem).into_iter().map(|(header, _)| header).collect();
             let answer = V2Error::from(problem).error_response();

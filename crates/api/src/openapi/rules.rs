@@ -48,7 +48,12 @@ pub(super) fn too_many() -> Vec<Case> {
         ("a minute", exceeded(Limit::Rate(KeyType::Normal), limits.rate, TimeDelta::seconds(1))),
         ("a day", exceeded(Limit::Daily(Channel::Sms), limits.sms, day)),
         ("abroad", exceeded(Limit::DailyInternational, limits.international_sms, day)),
+        too_many_failures(),
     ]
+}
+
+pub(super) fn too_many_failures() -> Case {
+    ("failed authentications", Problem::TooManyFailures(std::time::Duration::from_secs(1)))
 }
 
 pub(super) fn too_many_today() -> Vec<Case> {
@@ -56,7 +61,10 @@ pub(super) fn too_many_today() -> Vec<Case> {
 }
 
 pub(super) fn too_many_in_2016() -> Vec<Case> {
-    vec![("a day", exceeded(Limit::DailyTogether, db::service::Limits::TRIAL.sms, TimeDelta::hours(9)))]
+    vec![
+        ("a day", exceeded(Limit::DailyTogether, db::service::Limits::TRIAL.sms, TimeDelta::hours(9))),
+        too_many_failures(),
+    ]
 }
 
 pub(super) fn rule(name: &'static str, message: impl Into<std::borrow::Cow<'static, str>>) -> Case {

@@ -25,9 +25,10 @@ use super::{
     query::{Links, ListQuery, word},
 };
 use crate::{
-    App, auth,
+    App,
     error::{PlainError, Problem},
     openapi::{self, example, refusal, request},
+    reads,
     stored::{personalisation, versions},
 };
 
@@ -110,11 +111,11 @@ type Texts = HashMap<(TemplateId, i32), NamedVersion>;
     ),
 )]
 pub(crate) async fn one(request: HttpRequest, app: Data<App>) -> Result<HttpResponse, PlainError> {
-    let caller = auth::service(&app, &request).await?;
+    let caller = reads::caller(&app, &request).await?;
     let id: NotificationId =
         request.match_info().get("id").and_then(|id| id.parse().ok()).ok_or(Problem::UnknownUrl)?;
     let (service, key_type) = (caller.service_id(), caller.key_type);
-    let found = app.db.run("notification.find", move |conn| {
+    let found = app.reads.run(service, "notification.find", move |conn| {
         let found = notification::find(conn, id)?;
         let found: Vec<_> =
             found.into_iter().filter(|n| n.service_id == service && n.key_type == key_type).collect();
@@ -133,13 +134,13 @@ pub(crate) async fn one(request: HttpRequest, app: Data<App>) -> Result<HttpResp
     responses((status = 200, description = "A page of the list.", body = List), refusal::V1ReadNotifications),
 )]
 pub(crate) async fn list(request: HttpRequest, app: Data<App>) -> Result<HttpResponse, PlainError> {
-    let caller = auth::service(&app, &request).await?;
+    let caller = reads::caller(&app, &request).await?;
     let query = ListQuery::read(request.query_string())?;
     let (service, key_type, which) = (caller.service_id(), caller.key_type, query.page());
     let (found, texts) = match query.narrowing(key_type, app.clock.now()) {
         None => (Page { notifications: Vec::new(), total: 0 }, Texts::default()),
         Some(narrowing) => {
-            let found = app.db.run("notification.page", move |conn| {
+            let found = app.reads.run(service, "notification.page", move |conn| {
                 let found = page(conn, service, key_type, &narrowing, which)?;
                 let texts = template::named(conn, &versions(&found.notifications))?;
                 Ok((found, texts))

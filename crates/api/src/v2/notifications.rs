@@ -25,9 +25,10 @@ use uuid::Uuid;
 use self::query::{Filters, ListQuery};
 use super::{Links, root, schema::NOT_A_UUID, timestamp};
 use crate::{
-    App, auth,
+    App,
     error::{Problem, V2Error},
     openapi::{self, example, refusal, request},
+    reads,
     stored::{personalisation, versions},
 };
 
@@ -142,10 +143,10 @@ pub(crate) async fn pdf(request: HttpRequest, app: Data<App>) -> Result<HttpResp
 
 /// The notification that the URL names, whatever key it was made with, and what it is rendered from.
 async fn of_caller(app: &App, request: &HttpRequest) -> Result<(StoredNotification, Shows), Problem> {
-    let service = auth::service(app, request).await?.service_id();
+    let service = reads::caller(app, request).await?.service_id();
     let id = request.match_info().get("id").and_then(|id| id.parse::<NotificationId>().ok());
     let id = id.ok_or_else(|| Problem::Validation(vec![format!("notification_id {NOT_A_UUID}")]))?;
-    let found = app.db.run("notification.find", move |conn| {
+    let found = app.reads.run(service, "notification.find", move |conn| {
         let Some(found) = notification::find(conn, id)?.filter(|found| found.service_id == service) else {
             return Ok(None);
         };
@@ -164,14 +165,14 @@ async fn of_caller(app: &App, request: &HttpRequest) -> Result<(StoredNotificati
     responses((status = 200, description = "A page of the list.", body = Page), refusal::ReadNotifications),
 )]
 pub(crate) async fn list(request: HttpRequest, app: Data<App>) -> Result<HttpResponse, V2Error> {
-    let caller = auth::service(&app, &request).await?;
+    let caller = reads::caller(&app, &request).await?;
     let query = ListQuery::read(request.query_string())?;
     let (service, key_type) = (caller.service_id(), caller.key_type);
     let (found, shows) = match query.filters() {
         Filters::MatchNothing => Default::default(),
         Filters::Some(filter) => {
-            app.db
-                .run("notification.list", move |conn| {
+            app.reads
+                .run(service, "notification.list", move |conn| {
                     let found = notification::list(conn, service, key_type, &filter, PAGE)?;
                     let texts = template::texts(conn, &versions(&found))?;
                     let people = log::people(conn, found.iter().filter_map(|n| n.created_by))?;

@@ -12,9 +12,10 @@ use super::{
     timestamp,
 };
 use crate::{
-    App, auth,
+    App,
     error::{Problem, V2Error},
     openapi::{self, example, refusal, request},
+    reads,
 };
 
 /// Texts on a page.
@@ -70,10 +71,10 @@ struct Page {
     responses((status = 200, description = "A page of the list.", body = Page), refusal::ReadReceivedTexts),
 )]
 pub(crate) async fn list(request: HttpRequest, app: Data<App>) -> Result<HttpResponse, V2Error> {
-    let caller = auth::service(&app, &request).await?;
+    let caller = reads::caller(&app, &request).await?;
     let older_than = older_than(request.query_string())?;
     let (service, keyring) = (caller.service_id(), app.keyring.clone());
-    let found = app.db.run("received_text.list", move |conn| {
+    let found = app.reads.run(service, "received_text.list", move |conn| {
         received_text::list(conn, &keyring, service, older_than, PAGE)
     });
     let found = found.await?;

@@ -25,12 +25,13 @@ use super::{
 };
 use crate::{
     App, accept,
-    auth::{self, Caller},
+    auth::Caller,
     body,
     budget::{self, Owner, SMALL},
     error::{Problem, V2Error},
     lookup::KnownTemplate,
     openapi::{self, example, refusal, request},
+    reads,
 };
 
 /// One version of a template.
@@ -125,7 +126,7 @@ fn placeholders(subject: Option<&str>, content: &str) -> Map<String, Value> {
     responses((status = 200, description = "The template.", body = Shown), refusal::ReadTemplate),
 )]
 pub(crate) async fn one(request: HttpRequest, app: Data<App>) -> Result<HttpResponse, V2Error> {
-    let caller = auth::service(&app, &request).await?;
+    let caller = reads::caller(&app, &request).await?;
     let id = id(&request)?;
     let which = match request.match_info().get("version") {
         None => Which::Current(id),
@@ -158,7 +159,7 @@ pub(crate) async fn version(request: HttpRequest, app: Data<App>) -> Result<Http
     responses((status = 200, description = "The whole list.", body = List), refusal::ReadTemplates),
 )]
 pub(crate) async fn list(request: HttpRequest, app: Data<App>) -> Result<HttpResponse, V2Error> {
-    let caller = auth::service(&app, &request).await?;
+    let caller = reads::caller(&app, &request).await?;
     let which = match schema::template_type(request.query_string())?.as_deref() {
         // Nobody has letters.
         Some("letter") => None,
@@ -184,7 +185,7 @@ pub(crate) async fn preview(
     payload: Payload,
     app: Data<App>,
 ) -> Result<HttpResponse, V2Error> {
-    let caller = auth::service(&app, &request).await?;
+    let caller = reads::caller(&app, &request).await?;
     let owner = Owner::Service(caller.service_id());
     let body = body::read_large(&app, owner, body::length(&request), payload).await?;
     let asked = if body.is_empty() { json!({}) } else { body::json_of(&app, body).await? };
@@ -238,8 +239,7 @@ fn id(request: &HttpRequest) -> Result<TemplateId, Problem> {
 
 async fn find(app: &App, caller: &Caller, which: Which) -> Result<Vec<Dated>, Problem> {
     let service = caller.service_id();
-    let found = app.db.run("template.dated", move |conn| template::dated(conn, service, which));
-    Ok(found.await?)
+    app.reads.run(service, "template.dated", move |conn| template::dated(conn, service, which)).await
 }
 
 #[cfg(test)]

@@ -101,7 +101,7 @@ async fn health_requires_the_database_and_mentions_the_broker() {
     let ready = stage.http().get("/readyz", None).await;
     assert_eq!(
         ready.parts(),
-        (200, json!({"status": "ready", "checks": {"database": "ok", "broker": "not connected"}}))
+        (200, json!({"status": "ready", "checks": {"database": "ok", "broker": "failed"}}))
     );
 }
 

@@ -5,6 +5,7 @@ mod log;
 mod one_off;
 mod openapi;
 mod providers;
+mod scopes;
 mod services;
 mod settings;
 mod statistics;

@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
 mod authentication;
+mod broken_database;
 mod broker;
 mod closing;
 mod conventions;
@@ -15,12 +16,14 @@ mod internal;
 mod limits;
 mod openapi;
 mod reading;
+mod reads;
 mod receipts;
 mod received;
 mod sending;
 mod slow_clients;
 mod stage;
 mod stored_values;
+mod strangers;
 mod templates;
 mod unsubscribe;
 mod v1;

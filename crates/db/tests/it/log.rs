@@ -290,6 +290,35 @@ fn a_page_reads_little_more_than_it_shows_whatever_drives_it() {
         .execute(&mut conn)
         .unwrap();
     sql_query("VACUUM ANALYZE").execute(&mut conn).unwrap();
+    for (name, key_type, statuses, expected) in [
+        ("rare", KeyType::Normal, vec![Status::PermanentFailure], 10),
+        ("none", KeyType::Normal, vec![Status::Sending], 0),
+        ("several", KeyType::Normal, vec![Status::PermanentFailure, Status::Created], 10),
+        ("of another key type", KeyType::Team, vec![], 0),
+        ("of another key type, and rare", KeyType::Team, vec![Status::PermanentFailure], 0),
+    ] {
+        let filter = db::notification::Filter { statuses: statuses.clone(), ..Default::default() };
+        let before = rows_read(&mut conn);
+        let listed = db::notification::list(&mut conn, large, key_type, &filter, 250).unwrap();
+        let read = rows_read(&mut conn) - before;
+        assert_eq!(listed.len(), expected, "{name}");
+        assert!(read < 100, "{name}: {read} rows for {expected}");
+        if !statuses.contains(&Status::Created) {
+            let narrowing = db::notification::page::Narrowing { statuses, ..Default::default() };
+            let beyond = Which { number: 1_000_000, size: 50 };
+            for which in [Which { number: 1, size: 5 }, beyond] {
+                let before = rows_read(&mut conn);
+                let page =
+                    db::notification::page::page(&mut conn, large, key_type, &narrowing, which).unwrap();
+                let read = rows_read(&mut conn) - before;
+                let shown = if which.number == 1 { expected.min(5) } else { 0 };
+                assert_eq!(page.notifications.len(), shown, "{name}");
+                let total = if which.number == 1 { expected as i64 } else { 0 };
+                assert_eq!(page.total, total, "{name}");
+                assert!(read < 100, "{name}, by number: {read} rows");
+            }
+        }
+    }
     let which = Which { number: 1, size: 5 };
     let mut reads = |service, filter: &Filter| {
         let before = rows_read(&mut conn);

@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
 mod accepting;
+mod cancelling;
 mod delivering;
 mod due;
 mod limits;

@@ -187,6 +187,7 @@ pub(super) fn forbidden() -> Vec<Case> {
         ("clock", Denied::Clock),
         ("wrong algorithm", Denied::WrongAlgorithm),
         ("wrong secret", Denied::NoKeyMatches),
+        ("out of scope", Denied::OutOfScope),
     ]
     .map(|(name, denied)| (name, denied.into()))
     .into()
@@ -311,6 +312,7 @@ fn callback_rules() -> Vec<Case> {
         not_json(),
         absent("updated_by_id"),
         schema("not https", "url is not a valid https url"),
+        schema("not public", "url is not the url of a public host"),
         schema("short token", "bearer_token x is too short"),
     ]
 }

@@ -110,6 +110,32 @@ async fn url_is_not_a_valid_https_url() {
 }
 
 #[tokio::test]
+async fn url_is_of_a_host_that_is_not_our_own() {
+    let stage = Stage::new();
+    let id = id_of(&create(&stage, &json!({})).await.json()["data"]);
+    let change =
+        |url: &str| json!({"updated_by_id": Uuid::nil(), "callback_type": "delivery_status", "url": url});
+    let own = stage.own(&format!("callback-api/{id}"));
+    for bad in [
+        "https://localhost/",
+        "https://2130706433/",
+        "https://169.254.169.254/latest",
+        "https://10.0.0.1:8443",
+    ] {
+        let refused = invalid("url is not the url of a public host");
+        let new = create(&stage, &json!({"callback_type": "complaint", "url": bad})).await;
+        assert_eq!(new.parts(), refused, "{bad}");
+        assert_eq!(stage.internal_post(&own, &change(bad)).await.parts(), refused, "{bad}");
+    }
+    for bad in ["https://user:hush@permits.example", "https://permits.example:0", "https:///told"] {
+        let refused = invalid("url is not a valid https url");
+        assert_eq!(stage.internal_post(&own, &change(bad)).await.parts(), refused, "{bad}");
+    }
+    let stage = Stage::with(|_| {}, |config| config.api.private_callbacks = true);
+    assert_eq!(create(&stage, &json!({"url": "https://localhost:8443/"})).await.status, 201);
+}
+
+#[tokio::test]
 async fn bearer_token_is_too_short() {
     let stage = Stage::new();
     let answer = create(&stage, &json!({"bearer_token": "123456789"})).await;
