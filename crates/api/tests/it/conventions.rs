@@ -178,12 +178,12 @@ async fn a_body_over_the_limit_is_413() {
 #[tokio::test]
 async fn a_body_that_came_compressed_is_415() {
     let stage = Stage::new();
-    let send = async |path: &str, token: &str, codings: &[&str], more: &str, body: String| {
+    let send = async |path: &str, authorization: &str, codings: &[&str], more: &str, body: String| {
         let mut stream = TcpStream::connect(stage.http().address).await.unwrap();
         let codings: String =
             codings.iter().map(|coding| format!("Content-Encoding: {coding}\r\n")).collect();
         let head = format!(
-            "POST {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\nAuthorization: Bearer {token}\r\n{codings}{more}\r\n\r\n"
+            "POST {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\nAuthorization: {authorization}\r\n{codings}{more}\r\n\r\n"
         );
         stream.write_all(format!("{head}{body}").as_bytes()).await.unwrap();
         let mut answer = String::new();
@@ -191,7 +191,10 @@ async fn a_body_that_came_compressed_is_415() {
         assert!(read.is_ok(), "the connection is closed");
         answer
     };
-    let (sms, token) = (stage.sms(&json!({})).to_string(), stage.token(domain::status::KeyType::Normal));
+    let (sms, token) = (
+        stage.sms(&json!({})).to_string(),
+        format!("Bearer {}", stage.token(domain::status::KeyType::Normal)),
+    );
     let (path, length) = ("/v2/notifications/sms", format!("Content-Length: {}", sms.len()));
     let chunked = format!("{:x}\r\n{sms}\r\n0\r\n\r\n", sms.len());
     let refused = r#"{"status_code":415,"errors":[{"error":"UnsupportedMediaType","message":"Content-Encoding must be identity"}]}"#;
@@ -207,13 +210,14 @@ async fn a_body_that_came_compressed_is_415() {
         let answer = send(path, &token, codings, &length, sms.clone()).await;
         assert!(answer.starts_with("HTTP/1.1 201"), "{codings:?}: {answer}");
     }
-    let admin = crate::stage::token("notify-admin", crate::stage::ADMIN_SECRET);
+    let admin = format!("Bearer {}", crate::stage::token("notify-admin", crate::stage::ADMIN_SECRET));
     let answer = send("/service", &admin, &["gzip"], "Content-Length: 2", "{}".into()).await;
     assert!(
         answer.ends_with(r#"{"result":"error","message":"Content-Encoding must be identity"}"#),
         "{answer}"
     );
-    let answer = send("/notifications/sms/mmg", "x", &["gzip"], "Content-Length: 2", "{}".into()).await;
+    let provider = crate::stage::provider_authorization();
+    let answer = send("/notifications/sms/mmg", &provider, &["gzip"], "Content-Length: 2", "{}".into()).await;
     assert!(answer.starts_with("HTTP/1.1 415"), "{answer}");
     // Who calls comes first, and what is not there cannot be compressed.
     assert!(send(path, "x", &["gzip"], &length, sms.clone()).await.starts_with("HTTP/1.1 403"));

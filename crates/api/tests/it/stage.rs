@@ -34,6 +34,10 @@ pub(crate) const ADMIN_SECRET: &str = "hush";
 pub(crate) const RECEIPT_USER: &str = "receipts";
 pub(crate) const RECEIPT_PASSWORD: &str = "hush:hush";
 
+pub(crate) fn provider_authorization() -> String {
+    format!("Basic {}", BASE64_STANDARD.encode(format!("{RECEIPT_USER}:{RECEIPT_PASSWORD}")))
+}
+
 /// A running API. It stops when this is dropped.
 pub(crate) struct Api {
     pub(crate) http: Http,
@@ -178,8 +182,7 @@ impl Stage {
 
     /// As a provider that is known.
     pub(crate) async fn post_receipt(&self, path: &str, body: impl Into<Bytes>) -> Answer {
-        let credentials = BASE64_STANDARD.encode(format!("{RECEIPT_USER}:{RECEIPT_PASSWORD}"));
-        let authorization = [("authorization", format!("Basic {credentials}"))];
+        let authorization = [("authorization", provider_authorization())];
         self.http().send(Method::POST, path, &authorization, body).await
     }
 
