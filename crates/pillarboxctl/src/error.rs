@@ -23,7 +23,7 @@ pub(crate) enum Error {
     /// Whatever it was (diesel does not say whether it was a lock), nothing has changed, so it may be tried again.
     #[error("the schema could not be changed: {}", one_line(.0))]
     Migration(Box<dyn std::error::Error + Send + Sync>),
-    #[error("the schema could not be read, or not be taken back: {}", one_line(.0))]
+    #[error("the schema could not be taken back: {}", one_line(.0))]
     Reverting(Box<dyn std::error::Error + Send + Sync>),
     /// Those made before it stay; a row without a partition goes to the default one.
     #[error("the partitions of the days ahead could not be made: {}", one_line(.0))]

@@ -51,10 +51,7 @@ async fn migrate(db: &Db, wait: Duration) -> Result<(), Error> {
     }
     // A newer program may have been here before.
     db.run("schema.check", |conn| Ok(db::migrations::check(conn))).await??;
-    let version = db
-        .run("schema.version", |conn| Ok(db::migrations::version(conn)))
-        .await?
-        .map_err(Error::Reverting)?;
+    let version = db.run("schema.version", db::migrations::version).await?;
     let version = version.unwrap_or_else(|| "nothing".into());
     match applied {
         0 => say(&format!("schema at {version}: nothing to do")),
