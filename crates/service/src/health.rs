@@ -57,7 +57,7 @@ pub struct Readiness {
     stopping: CancellationToken,
     checks: Arc<Mutex<Vec<Check>>>,
     /// What was answered last, and when. Held while the checks are asked, so that one caller asks for all.
-    last: Arc<tokio::sync::Mutex<Option<(Instant, Vec<Answer>)>>>,
+    last: Arc<tokio::sync::Mutex<Option<Asked>>>,
 }
 
 impl fmt::Debug for Readiness {
@@ -145,13 +145,15 @@ fn tell_changes(before: &[Answer], now: &[Answer]) {
         let failed = before.iter().any(|old| old.name == answer.name && old.problem.is_some());
         match &answer.problem {
             Some(reason) if !failed => {
-                tracing::warn!(check = answer.name, reason, "a check of readiness fails")
+                tracing::warn!(check = answer.name, reason, "a check of readiness fails");
             }
             None if failed => tracing::info!(check = answer.name, "a check of readiness is well again"),
             Some(_) | None => {}
         }
     }
 }
+
+type Asked = (Instant, Vec<Answer>);
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Answer {

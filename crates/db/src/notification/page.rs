@@ -100,7 +100,7 @@ impl<'a> Narrowed<'a> {
         // among them.
         let Narrowing { channels, statuses, since, jobs: _ } = narrowing;
         let uncommon = !statuses.is_empty() && statuses.iter().all(|status| log::is_uncommon(*status));
-        let channels = if channels.is_empty() { &Channel::ALL[..] } else { channels };
+        let channels = if channels.is_empty() { Channel::ALL } else { channels };
         let statuses = if statuses.is_empty() { Status::ALL } else { statuses };
         Self {
             service: service.0,
