@@ -11,14 +11,14 @@ use std::{
 
 use actix_web::{HttpRequest, HttpResponse, HttpResponseBuilder, http::header::ContentType};
 use db::{
-    document::{self, NewDocument},
+    document::NewDocument,
     idempotency::{self, Idempotency},
     intake::{NewNotification, Outcome, Request},
     limit::{Daily, Measure},
     service::Limits,
 };
 use domain::{
-    id::{DocumentId, NotificationId, ServiceId},
+    id::{NotificationId, ServiceId},
     status::{Channel, KeyType},
 };
 
@@ -114,14 +114,20 @@ pub(crate) async fn admit(
         None => (None, None, Vec::new()),
     };
     let room = room(app, caller, answer.as_ref()).await?;
-    let documents = store(app, documents).await?;
     let seal = |(id, answer): &(NotificationId, Vec<u8>)| (*id, app.keyring.seal(id.0, answer));
     let idempotency = key.map(|key| Idempotency {
         key: key.guard.owned.2.clone(),
         fingerprint: key.fingerprint,
         answer: answer.as_ref().map(seal),
     });
-    let request = Request { service_id: caller.service_id(), at: app.clock.now(), measure, idempotency, new };
+    let request = Request {
+        service_id: caller.service_id(),
+        at: app.clock.now(),
+        measure,
+        idempotency,
+        new,
+        documents,
+    };
     may_be_stored();
     let outcome = match (app.accepting.intake.submit(request).await, refused) {
         // The limits cannot be asked; what is wrong with the request is known all the same.
@@ -129,9 +135,6 @@ pub(crate) async fn admit(
         (Err(error), None) => return Err(error.into()),
         (Ok(outcome), _) => outcome,
     };
-    if !matches!(outcome, Outcome::Admitted(_)) {
-        forget(app, documents).await;
-    }
     match (outcome, answer) {
         (Outcome::Admitted(_), Some((_, answer))) => Ok(budget::held(created().body(answer), room)),
         (Outcome::Admitted(_), None) => Err(Problem::Internal("nothing to answer".into())),
@@ -157,26 +160,6 @@ async fn room(
             app.budget.room(owner, answer.len() * 2).await.map(Some)
         }
         Some(_) | None => Ok(None),
-    }
-}
-
-/// Files go first, and by themselves: they are large, and a link must never lead nowhere. Of a process that ends in between
-/// there remain some that nobody has a link to; they go when their time is over.
-async fn store(app: &App, documents: Vec<NewDocument>) -> Result<Vec<DocumentId>, Problem> {
-    let ids: Vec<_> = documents.iter().map(NewDocument::id).collect();
-    if !ids.is_empty() {
-        app.db.run("document.store", move |conn| document::store(conn, &documents)).await?;
-    }
-    Ok(ids)
-}
-
-async fn forget(app: &App, documents: Vec<DocumentId>) {
-    if documents.is_empty() {
-        return;
-    }
-    let forgotten = app.db.run("document.forget", move |conn| document::forget(conn, &documents)).await;
-    if let Err(error) = forgotten {
-        tracing::warn!(%error, "files of a refused request stay until their time is over");
     }
 }
 

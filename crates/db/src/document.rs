@@ -167,21 +167,22 @@ impl NewDocument {
     pub fn id(&self) -> DocumentId {
         DocumentId(self.id)
     }
+
+    /// As it is stored.
+    pub(crate) fn bytes(&self) -> usize {
+        self.content.len() + self.details.len()
+    }
 }
 
 /// # Errors
 /// When the database refuses; then none is stored.
 pub fn store(conn: &mut PgConnection, new: &[NewDocument]) -> QueryResult<()> {
-    diesel::insert_into(documents::table).values(new).execute(conn).map(drop)
+    store_all(conn, new.iter().collect())
 }
 
-/// Deletes what was stored for a notification that then was not.
-///
-/// # Errors
-/// When the query fails.
-pub fn forget(conn: &mut PgConnection, ids: &[DocumentId]) -> QueryResult<()> {
-    let ids: Vec<_> = ids.iter().map(|id| id.0).collect();
-    diesel::delete(documents::table.filter(documents::id.eq_any(ids))).execute(conn).map(drop)
+/// In the transaction of their notifications: a link never leads nowhere, and of a request that is refused nothing is written.
+pub(crate) fn store_all(conn: &mut PgConnection, new: Vec<&NewDocument>) -> QueryResult<()> {
+    diesel::insert_into(documents::table).values(new).execute(conn).map(drop)
 }
 
 /// A stored file, without its bytes.

@@ -4,6 +4,9 @@
 //! committed at once, and under load the groups grow by themselves while the previous commit is on its way to disk. All
 //! callers of a group are answered after its commit.
 //!
+//! Nobody fills the queue for others: whoever has an owner waits in that owner's line ([`crate::fair_queue`]). And what nobody
+//! waits for any more when its turn comes is not written.
+//!
 //! What needs a lock that another replica holds is put aside and asked again, so that nobody waits for a stranger's lock
 //! ([`Turn`]). An item that the database refuses is found by halves and takes no neighbour along; any other trouble is the
 //! whole group's, since it would be each one's.
@@ -16,18 +19,21 @@ use std::{
 
 use backoff::{ExponentialBackoff, backoff::Backoff};
 use diesel::{Connection, PgConnection, QueryResult};
-use tokio::sync::{mpsc, oneshot, watch};
+use tokio::sync::{oneshot, watch};
+use uuid::Uuid;
 
 use crate::{
     error::{DbError, Meaning},
+    fair_queue::{FairQueue, Place, Places, Room},
     pool::{self, Config},
     session,
 };
 
-/// The most that go into one transaction: 500 rows of 400 bytes commit at the same speed per row as 5,000.
-const GROUP_LIMIT: usize = 500;
-/// Callers that may wait; the next one is told at once that the database cannot keep up.
-const QUEUE_LIMIT: usize = 10_000;
+/// The most that go into one transaction: 500 rows of 400 bytes commit at the same speed per row as 5,000. A few large ones are
+/// as much work as many small ones, and the statement is copied on its way.
+const GROUP_LIMIT: Room = Room { places: 500, bytes: 4 * 1024 * 1024 };
+/// Callers that may wait, with all that they bring; the next one is told at once that the database cannot keep up.
+const QUEUE_LIMIT: Room = Room { places: 10_000, bytes: 64 * 1024 * 1024 };
 /// How long an item waits for somebody else's lock: until Postgres has certainly ended a holder that stands still.
 const LOCK_PATIENCE: Duration = session::IDLE_IN_TRANSACTION.saturating_add(Duration::from_millis(500));
 
@@ -41,10 +47,14 @@ pub enum Turn {
     Wait(usize),
 }
 
+/// Whose line an item waits in, and about how many bytes it takes beside itself.
+pub(crate) type Line<T> = fn(&T) -> (Uuid, usize);
+
 /// Who waits for an answer.
 struct Asker<R> {
     answer: oneshot::Sender<Result<R, DbError>>,
     since: Instant,
+    _place: Place<Uuid>,
 }
 
 /// Items, and who asked for each.
@@ -56,6 +66,13 @@ struct Group<T, R> {
 impl<T, R> Group<T, R> {
     const fn new() -> Self {
         Self { items: Vec::new(), askers: Vec::new() }
+    }
+
+    /// Without those that nobody waits for.
+    fn wanted(pairs: impl IntoIterator<Item = (T, Asker<R>)>) -> Self {
+        let mut group = Self::new();
+        pairs.into_iter().filter(|(_, asker)| !asker.answer.is_closed()).for_each(|pair| group.push(pair));
+        group
     }
 
     fn push(&mut self, (item, asker): (T, Asker<R>)) {
@@ -93,39 +110,62 @@ impl<T, R> Group<T, R> {
 /// The callers' end. All clones write through the same thread, which ends when the last is dropped.
 pub struct GroupWriter<T, R> {
     name: &'static str,
-    queue: mpsc::Sender<(T, Asker<R>)>,
+    line: Line<T>,
+    queue: Queue<T, R>,
+    places: Places<Uuid>,
     /// Becomes true when the thread has ended as it should.
     ended: watch::Receiver<bool>,
     /// Joined by whoever drops the last clone, so that nothing accepted is left behind at the end of the process.
-    thread: Arc<Joined>,
+    thread: Arc<Joined<T, R>>,
 }
+
+type Queue<T, R> = FairQueue<Uuid, (T, Asker<R>)>;
 
 impl<T, R> Clone for GroupWriter<T, R> {
     fn clone(&self) -> Self {
-        let (queue, ended, thread) = (self.queue.clone(), self.ended.clone(), Arc::clone(&self.thread));
-        Self { name: self.name, queue, ended, thread }
+        Self {
+            name: self.name,
+            line: self.line,
+            queue: self.queue.clone(),
+            places: self.places.clone(),
+            ended: self.ended.clone(),
+            thread: Arc::clone(&self.thread),
+        }
     }
 }
 
 impl<T, R> std::fmt::Debug for GroupWriter<T, R> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("GroupWriter").field("room", &self.queue.capacity()).finish_non_exhaustive()
+        f.debug_struct("GroupWriter").field("taken", &self.places.taken()).finish_non_exhaustive()
     }
 }
 
-struct Joined(Option<JoinHandle<()>>);
+struct Joined<T, R> {
+    queue: Queue<T, R>,
+    thread: Option<JoinHandle<()>>,
+}
 
-impl Drop for Joined {
+impl<T, R> Drop for Joined<T, R> {
     fn drop(&mut self) {
-        // `queue` is declared before `thread`, so the last sender is gone by now and the thread is on its way out.
-        if let Some(thread) = self.0.take() {
+        self.queue.close();
+        if let Some(thread) = self.thread.take() {
             let _ = thread.join();
         }
     }
 }
 
+/// Held by the thread: when it ends, however it does, nobody waits for it any longer.
+struct Ends<T, R>(Queue<T, R>);
+
+impl<T, R> Drop for Ends<T, R> {
+    fn drop(&mut self) {
+        self.0.close();
+        while self.0.take(QUEUE_LIMIT).is_some() {}
+    }
+}
+
 impl<T: Send + 'static, R: Send + 'static> GroupWriter<T, R> {
-    /// Starts the thread. `write` stores a group and answers one result for each item, in order: none for an item that waits
+    /// Starts the thread, with one line for all. `write` stores a group and answers one result for each item, in order: none for an item that waits
     /// for somebody else. `committed` is told what was stored, on the writer's thread and after the commit: it must not wait.
     pub fn start(
         name: &'static str,
@@ -133,33 +173,44 @@ impl<T: Send + 'static, R: Send + 'static> GroupWriter<T, R> {
         write: impl Fn(&mut PgConnection, &[T], Turn) -> QueryResult<Vec<Option<R>>> + Send + 'static,
         committed: impl Fn(&[R]) + Send + 'static,
     ) -> Self {
-        let (queue, waiting) = mpsc::channel(QUEUE_LIMIT);
+        Self::start_in_lines(name, config, |_| (Uuid::nil(), 0), write, committed)
+    }
+
+    /// The same with a line for each owner.
+    pub(crate) fn start_in_lines(
+        name: &'static str,
+        config: Config,
+        line: Line<T>,
+        write: impl Fn(&mut PgConnection, &[T], Turn) -> QueryResult<Vec<Option<R>>> + Send + 'static,
+        committed: impl Fn(&[R]) + Send + 'static,
+    ) -> Self {
+        let (queue, places) = (FairQueue::new(), Places::new(QUEUE_LIMIT));
         let (end, ended) = watch::channel(false);
         let writer = Writer { name, link: Link::new(config), write, committed };
+        let waiting = Ends(queue.clone());
         let thread = std::thread::Builder::new()
             .name(name.into())
             .spawn(move || {
-                writer.run(waiting);
+                writer.run(&waiting.0);
                 end.send_replace(true);
             })
             .expect("the operating system can start a thread");
-        Self { name, queue, ended, thread: Arc::new(Joined(Some(thread))) }
+        let thread = Arc::new(Joined { queue: queue.clone(), thread: Some(thread) });
+        Self { name, line, queue, places, ended, thread }
     }
 
-    /// Stores one item and waits for the commit.
+    /// Stores one item and waits for the commit. When this is dropped before the item's turn, it is not stored.
     ///
     /// # Errors
     /// When the database is away, cannot keep up, or refuses the item. After a connection lost during the commit itself
     /// nobody can know whether the item was stored; that too is an error.
     pub async fn submit(&self, item: T) -> Result<R, DbError> {
+        let (owner, bytes) = (self.line)(&item);
+        let place = self.places.take(owner, bytes);
+        let place = place.ok_or_else(|| DbError::Unavailable("too many callers wait for a commit".into()))?;
         let (answer, answered) = oneshot::channel();
-        let asker = Asker { answer, since: Instant::now() };
-        self.queue.try_send((item, asker)).map_err(|e| match e {
-            mpsc::error::TrySendError::Full(_) => {
-                DbError::Unavailable("too many callers wait for a commit".into())
-            }
-            mpsc::error::TrySendError::Closed(_) => DbError::Panicked(self.name),
-        })?;
+        let asker = Asker { answer, since: Instant::now(), _place: place };
+        self.queue.push(owner, bytes, (item, asker)).map_err(|_| DbError::Panicked(self.name))?;
         answered.await.map_err(|_| DbError::Panicked(self.name))?
     }
 
@@ -183,27 +234,24 @@ struct Writer<W, C> {
 }
 
 impl<W, C> Writer<W, C> {
-    fn run<T, R>(mut self, mut waiting: mpsc::Receiver<(T, Asker<R>)>)
+    fn run<T, R>(mut self, queue: &Queue<T, R>)
     where
         W: Fn(&mut PgConnection, &[T], Turn) -> QueryResult<Vec<Option<R>>>,
         C: Fn(&[R]),
     {
         let mut aside = Group::new();
         for turn in 0.. {
-            let mut fresh = Group::new();
-            let mut next =
-                if aside.items.is_empty() { waiting.blocking_recv() } else { waiting.try_recv().ok() };
-            if next.is_none() && aside.items.is_empty() {
-                return;
-            }
-            while let Some(waiting_one) = next {
-                fresh.push(waiting_one);
-                next = if fresh.items.len() < GROUP_LIMIT { waiting.try_recv().ok() } else { None };
-            }
+            let waiting = if aside.items.is_empty() {
+                let Some(waiting) = queue.take(GROUP_LIMIT) else { return };
+                waiting
+            } else {
+                queue.try_take(GROUP_LIMIT)
+            };
+            let fresh = Group::wanted(waiting);
             let left = self.store(fresh, Turn::Free);
             // The oldest come first, and those that are left again go to the back.
-            let rest = aside.split_off(GROUP_LIMIT);
-            let again = std::mem::replace(&mut aside, rest);
+            let rest = aside.split_off(GROUP_LIMIT.places);
+            let again = Group::wanted(std::mem::replace(&mut aside, rest).into_pairs());
             aside.append(self.store(without_the_late(again), Turn::Wait(turn)));
             aside.append(left);
         }

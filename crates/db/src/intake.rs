@@ -1,6 +1,9 @@
 //! Accepting: limits, earlier requests, notifications and their due rows; many requests in one transaction.
 
-use std::collections::{BTreeSet, HashMap};
+use std::{
+    collections::{BTreeSet, HashMap},
+    sync::Arc,
+};
 
 use chrono::{DateTime, TimeDelta, Utc};
 use diesel::{PgConnection, QueryResult, RunQueryDsl, sql_types as sql};
@@ -12,10 +15,12 @@ use domain::{
 use uuid::Uuid;
 
 use crate::{
+    document::{self, NewDocument},
     due::{self, REWAKE_AFTER},
+    error::DbError,
     group_writer::{GroupWriter, Turn},
     idempotency::{self, Earlier, Idempotency, OwnedKey},
-    limit::{self, Exceeded, Measure, Usage},
+    limit::{self, Exceeded, Measure, Usage, exhausted::Exhausted},
     pool::Config,
     statement::{Words, statement},
 };
@@ -50,6 +55,15 @@ pub struct NewNotification {
     pub wake_follows: bool,
 }
 
+impl NewNotification {
+    /// Of what may be long.
+    fn bytes(&self) -> usize {
+        let texts = [&self.client_reference, &self.sender, &self.unsubscribe_url, &self.unsubscribe_page_url];
+        let texts = texts.into_iter().flatten().chain([&self.recipient, &self.normalised_recipient]);
+        self.personalisation.as_ref().map_or(0, Vec::len) + texts.map(String::len).sum::<usize>()
+    }
+}
+
 impl std::fmt::Debug for NewNotification {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("NewNotification").field("id", &self.id).finish_non_exhaustive()
@@ -72,6 +86,20 @@ pub struct Request {
     pub idempotency: Option<Idempotency>,
     /// None: another rule refuses it, or its recipient is only simulated. It is measured all the same.
     pub new: Option<NewNotification>,
+    /// The files of the new one: stored with it, or not at all.
+    pub documents: Vec<NewDocument>,
+}
+
+impl Request {
+    fn bytes(&self) -> usize {
+        let new = self.new.as_ref().map_or(0, NewNotification::bytes);
+        let answer = self
+            .idempotency
+            .as_ref()
+            .and_then(|key| key.answer.as_ref())
+            .map_or(0, |(_, answer)| answer.len());
+        new + answer + self.documents.iter().map(NewDocument::bytes).sum::<usize>()
+    }
 }
 
 /// What became of a request.
@@ -89,21 +117,62 @@ pub enum Outcome {
     KeyReused,
 }
 
-/// Admits requests in groups.
-pub type Intake = GroupWriter<Request, Outcome>;
+/// Admits requests in groups. Those that are certainly beyond a limit are told so at once.
+#[derive(Clone, Debug)]
+pub struct Intake {
+    writer: GroupWriter<Request, Outcome>,
+    exhausted: Arc<Exhausted>,
+}
 
 /// Starts the writer; `committed` publishes the wake-ups.
 #[must_use]
 pub fn start(config: Config, committed: impl Fn(&[Outcome]) + Send + 'static) -> Intake {
-    GroupWriter::start("intake", config, admit, committed)
+    let exhausted = Arc::new(Exhausted::default());
+    let known = Arc::clone(&exhausted);
+    let write =
+        move |conn: &mut PgConnection, group: &[Request], turn| admit_knowing(conn, group, turn, &known);
+    let line = |request: &Request| (request.service_id.0, request.bytes());
+    Intake { writer: GroupWriter::start_in_lines("intake", config, line, write, committed), exhausted }
 }
 
-/// Judges a group in its order, and stores what passes: three statements, one more each way for requests with a key. None for
-/// requests of a service whose usage another group holds: they do not hold up the others.
+impl Intake {
+    /// Judges a request, and stores what is admitted; answers after the commit. When this is dropped before the request's
+    /// turn, nothing of it is stored.
+    ///
+    /// # Errors
+    /// When the database is away, cannot keep up, or refuses it ([`GroupWriter::submit`]).
+    pub async fn submit(&self, request: Request) -> Result<Outcome, DbError> {
+        let (service, may_be_repeated) = (request.service_id, request.idempotency.is_some());
+        match self.exhausted.refuse(service, &request.measure, request.at, may_be_repeated) {
+            Some(exceeded) => Ok(Outcome::Exceeded(exceeded)),
+            None => self.writer.submit(request).await,
+        }
+    }
+
+    /// Waits for the end of the writer, without keeping it from ending.
+    ///
+    /// # Errors
+    /// When it panicked: nothing is written any more.
+    pub fn ended(&self) -> impl Future<Output = Result<(), DbError>> + Send + 'static + use<> {
+        self.writer.ended()
+    }
+}
+
+/// Judges a group in its order, and stores what passes: three statements, one more each way for requests with a key, and one
+/// for files. None for requests of a service whose usage another group holds: they do not hold up the others.
 ///
 /// # Errors
 /// When the database refuses; then nothing of the group is stored.
 pub fn admit(conn: &mut PgConnection, group: &[Request], turn: Turn) -> QueryResult<Vec<Option<Outcome>>> {
+    admit_knowing(conn, group, turn, &Exhausted::default())
+}
+
+fn admit_knowing(
+    conn: &mut PgConnection,
+    group: &[Request],
+    turn: Turn,
+    exhausted: &Exhausted,
+) -> QueryResult<Vec<Option<Outcome>>> {
     let Some(now) = group.iter().map(|request| request.at).max() else { return Ok(Vec::new()) };
     let services: BTreeSet<Uuid> = group.iter().map(|request| request.service_id.0).collect();
     let services: Vec<Uuid> = services.into_iter().collect();
@@ -120,19 +189,31 @@ pub fn admit(conn: &mut PgConnection, group: &[Request], turn: Turn) -> QueryRes
         keys => idempotency::find(conn, keys, now)?.into_iter().collect(),
     };
     let (mut outcomes, mut new, mut answers) = (Vec::with_capacity(group.len()), Vec::new(), Vec::new());
+    let mut documents = Vec::new();
     for request in group {
         let Ok(at) = usage.binary_search_by_key(&request.service_id.0, |(id, _)| id.0) else {
             outcomes.push(None);
             continue;
         };
-        let outcome = judge(request, &mut usage[at].1, &mut earlier, &mut answers);
+        let usage = &mut usage[at].1;
+        let (measure, now) = (&request.measure, request.at);
+        if let Some(bucket) = exhausted.bucket(request.service_id, measure.key_type) {
+            usage.lower_bucket(measure, bucket, now);
+        }
+        let outcome = judge(request, usage, &mut earlier, &mut answers);
+        let refusal = if let Outcome::Exceeded(exceeded) = outcome { Some(exceeded) } else { None };
+        exhausted.learn(request.service_id, measure, now, usage, refusal);
         if let (Outcome::Admitted(Some(_)), Some(admitted)) = (&outcome, &request.new) {
             new.push(admitted);
+            documents.extend(&request.documents);
         }
         outcomes.push(Some(outcome));
     }
     if !new.is_empty() {
         insert(conn, &new)?;
+    }
+    if !documents.is_empty() {
+        document::store_all(conn, documents)?;
     }
     if !answers.is_empty() {
         idempotency::remember(conn, &answers, now)?;

@@ -39,6 +39,7 @@ pub mod document;
 pub mod due;
 mod error;
 mod evidence;
+mod fair_queue;
 mod group_writer;
 pub mod guest_list;
 mod handful;

@@ -5,6 +5,8 @@
 //! A minute is a token bucket, as upstream has it: a request takes a token and is refused when none is left then, so a full
 //! bucket lets one request fewer through than it holds, and whoever keeps knocking keeps it empty. A day is a UTC day.
 
+pub(crate) mod exhausted;
+
 use chrono::{DateTime, Days, NaiveDate, NaiveTime, TimeDelta, Utc};
 use diesel::{
     Connection, PgConnection, QueryResult, RunQueryDsl, connection::SimpleConnection, sql_types as sql,
@@ -77,20 +79,33 @@ pub(crate) struct Usage {
 
 /// Tokens, and when the last of them was put in. Never used means full.
 #[derive(Clone, Copy, Debug, Default)]
-struct Bucket(Option<(i32, DateTime<Utc>)>);
+pub(crate) struct Bucket(Option<(i32, DateTime<Utc>)>);
 
 impl Bucket {
     fn take(&mut self, rate: i32, now: DateTime<Utc>) -> Result<(), TimeDelta> {
-        let capacity = (rate.max(0).saturating_add(2) / 3 + 1).min(BUCKET_CAPACITY);
-        let (mut tokens, mut refilled_at) = self.0.unwrap_or((capacity, now));
-        let elapsed = (now - refilled_at).max(TimeDelta::zero());
-        let refill = whole_tokens(elapsed, rate);
-        tokens = i32::try_from(refill).unwrap_or(i32::MAX).saturating_add(tokens).min(capacity);
-        tokens = (tokens - 1).max(0);
-        // Not `now`: what has passed towards the next token must not be lost.
-        refilled_at += time_of(refill, rate);
+        let (tokens, refilled_at) = self.refilled(rate, now);
+        let tokens = (tokens - 1).max(0);
         self.0 = Some((tokens, refilled_at));
         if tokens >= 1 { Ok(()) } else { Err(refilled_at + time_of(2, rate) - now) }
+    }
+
+    fn refilled(self, rate: i32, now: DateTime<Utc>) -> (i32, DateTime<Utc>) {
+        let capacity = (rate.max(0).saturating_add(2) / 3 + 1).min(BUCKET_CAPACITY);
+        let (tokens, refilled_at) = self.0.unwrap_or((capacity, now));
+        let elapsed = (now - refilled_at).max(TimeDelta::zero());
+        let refill = whole_tokens(elapsed, rate);
+        let tokens = i32::try_from(refill).unwrap_or(i32::MAX).saturating_add(tokens).min(capacity);
+        // Not `now`: what has passed towards the next token must not be lost.
+        (tokens, refilled_at + time_of(refill, rate))
+    }
+
+    /// The one that holds less by now.
+    fn lower_of(self, other: Self, rate: i32, now: DateTime<Utc>) -> Self {
+        let left = |bucket: Self| {
+            let (tokens, refilled_at) = bucket.refilled(rate, now);
+            (tokens, std::cmp::Reverse(refilled_at))
+        };
+        if left(other) < left(self) { other } else { self }
     }
 }
 
@@ -117,11 +132,29 @@ fn time_of(tokens: i64, rate: i32) -> TimeDelta {
 }
 
 impl Usage {
+    #[cfg(test)]
+    fn unused() -> Self {
+        let buckets = [Bucket::default(); 3];
+        Self { buckets, day: NaiveDate::MIN, sms: 0, email: 0, international_sms: 0 }
+    }
+
     /// Takes a token; whatever else becomes of the request, it was one.
     pub(crate) fn take_token(&mut self, measure: &Measure, now: DateTime<Utc>) -> Result<(), Exceeded> {
         let Some(rate) = measure.rate else { return Ok(()) };
         let taken = self.buckets[index(measure.key_type)].take(rate, now);
         taken.map_err(|wait| exceeded(Limit::Rate(measure.key_type), rate, wait))
+    }
+
+    fn bucket(&self, key_type: KeyType) -> Bucket {
+        self.buckets[index(key_type)]
+    }
+
+    /// It holds no more than one that was refused from since.
+    pub(crate) fn lower_bucket(&mut self, measure: &Measure, other: Bucket, now: DateTime<Utc>) {
+        if let Some(rate) = measure.rate {
+            let bucket = &mut self.buckets[index(measure.key_type)];
+            *bucket = bucket.lower_of(other, rate, now);
+        }
     }
 
     /// Whether one more of its channel may be sent today.
@@ -176,8 +209,11 @@ fn check(measure: &Measure, used: i32, limit: i32, of: Limit, now: DateTime<Utc>
     if used < limit {
         return Ok(());
     }
-    let tomorrow = now.date_naive() + Days::new(1);
-    Err(exceeded(of, limit, tomorrow.and_time(NaiveTime::MIN).and_utc() - now))
+    Err(exceeded(of, limit, until_tomorrow(now)))
+}
+
+fn until_tomorrow(now: DateTime<Utc>) -> TimeDelta {
+    (now.date_naive() + Days::new(1)).and_time(NaiveTime::MIN).and_utc() - now
 }
 
 fn exceeded(of: Limit, limit: i32, wait: TimeDelta) -> Exceeded {
@@ -330,8 +366,7 @@ mod tests {
     }
 
     fn unused() -> Usage {
-        let buckets = [Bucket::default(); 3];
-        Usage { buckets, day: NaiveDate::MIN, sms: 0, email: 0, international_sms: 0 }
+        Usage::unused()
     }
 
     fn measure(key_type: KeyType, daily: Daily) -> Measure {

@@ -155,5 +155,12 @@ pub fn request(new: NewNotification) -> Request {
         daily: Daily::Unlimited,
         international: None,
     };
-    Request { service_id: new.service_id, at: new.created_at, measure, idempotency: None, new: Some(new) }
+    Request {
+        service_id: new.service_id,
+        at: new.created_at,
+        measure,
+        idempotency: None,
+        new: Some(new),
+        documents: Vec::new(),
+    }
 }

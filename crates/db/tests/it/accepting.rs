@@ -1,15 +1,18 @@
 //! Intake: what is answered is committed, and a bad row takes no neighbour along.
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicUsize, Ordering},
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
 };
 
 use db::intake::Outcome;
 use diesel::{Connection, PgConnection, RunQueryDsl, connection::SimpleConnection};
 use domain::{clock::Clock, status::Channel};
 use futures_util::future::join_all;
-use testkit::{Sample, TestDatabase};
+use testkit::{Sample, TestDatabase, eventually};
 
 #[tokio::test]
 async fn concurrent_callers_share_transactions_and_all_are_stored() {
@@ -285,4 +288,104 @@ async fn a_writer_that_nobody_needs_ends_as_it_should() {
     let ended = intake.ended();
     drop(intake);
     ended.await.unwrap();
+}
+
+/// A writer that is held up in its transaction until the answered connection commits, and the answer to what holds it up.
+async fn hold_up(database: &TestDatabase, submitted: impl Future<Output = ()>) -> PgConnection {
+    let holder = begin(database, "LOCK TABLE service_usage");
+    tokio::select! {
+        () = submitted => panic!("the table is locked"),
+        () = eventually(Duration::from_secs(10), "it waits for the table", async || is_held_up(database).then_some(())) => {}
+    }
+    holder
+}
+
+fn is_held_up(database: &TestDatabase) -> bool {
+    let waits =
+        "SELECT FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'";
+    let waits = diesel::dsl::sql::<diesel::sql_types::Bool>(&format!("EXISTS ({waits})"));
+    diesel::select(waits).get_result(&mut database.connect()).unwrap()
+}
+
+/// Judged, and not stored.
+fn measured(sample: &Sample) -> db::intake::Request {
+    let mut request = testkit::request(testkit::notification(sample, Channel::Sms, Clock::System.now()));
+    request.new = None;
+    request
+}
+
+#[tokio::test]
+async fn a_request_whose_caller_has_gone_before_its_turn_is_not_stored() {
+    let database = TestDatabase::new();
+    let now = Clock::System.now();
+    let sample = testkit::sample(&mut database.connect(), now);
+    let intake = db::intake::start(database.config(), |_| ());
+    let submit = || intake.submit(testkit::request(testkit::notification(&sample, Channel::Sms, now)));
+    let mut first = Box::pin(submit());
+    let mut holder = hold_up(&database, async {
+        first.as_mut().await.unwrap();
+    })
+    .await;
+    let (mut gone, mut stays) = (Box::pin(submit()), Box::pin(submit()));
+    assert!(futures_util::poll!(&mut gone).is_pending() && futures_util::poll!(&mut stays).is_pending());
+    drop(gone);
+    holder.batch_execute("COMMIT").unwrap();
+    first.await.unwrap();
+    stays.await.unwrap();
+    assert_eq!(db::audit::audit(&mut database.connect()).unwrap().accepted, 2);
+}
+
+#[tokio::test]
+async fn a_service_that_has_used_its_places_is_told_and_the_others_go_on() {
+    let database = TestDatabase::new();
+    let now = Clock::System.now();
+    let (greedy, other) =
+        (testkit::sample(&mut database.connect(), now), testkit::sample(&mut database.connect(), now));
+    let intake = db::intake::start(database.config(), |_| ());
+    let mut first = Box::pin(intake.submit(measured(&other)));
+    let mut holder = hold_up(&database, async {
+        first.as_mut().await.unwrap();
+    })
+    .await;
+    let (mut waiting, mut told) = (Vec::new(), 0);
+    for _ in 0..6000 {
+        let mut call = Box::pin(intake.submit(measured(&greedy)));
+        match futures_util::poll!(&mut call) {
+            std::task::Poll::Pending => waiting.push(call),
+            std::task::Poll::Ready(answer) => {
+                assert!(answer.unwrap_err().is_unavailable());
+                told += 1;
+            }
+        }
+    }
+    assert!((4_900..=5_000).contains(&waiting.len()), "half of the places: {}", waiting.len());
+    assert_eq!(waiting.len() + told, 6000);
+    let others: Vec<_> = (0..1000).map(|_| intake.submit(measured(&other))).collect();
+    holder.batch_execute("COMMIT").unwrap();
+    let (of_other, of_greedy) = tokio::join!(join_all(others), join_all(waiting));
+    assert!(of_other.iter().chain(&of_greedy).all(Result::is_ok));
+}
+
+#[tokio::test]
+async fn requests_that_are_certainly_beyond_a_limit_cost_no_transaction() {
+    let database = TestDatabase::new();
+    let sample = testkit::sample(&mut database.connect(), Clock::System.now());
+    let groups = Arc::new(AtomicUsize::new(0));
+    let counted = Arc::clone(&groups);
+    let intake = db::intake::start(database.config(), move |_| {
+        counted.fetch_add(1, Ordering::SeqCst);
+    });
+    let at = Clock::System.now();
+    let submit = || {
+        let mut request = measured(&sample);
+        (request.at, request.measure.rate) = (at, Some(3));
+        intake.submit(request)
+    };
+    assert!(matches!(submit().await.unwrap(), Outcome::Admitted(_)));
+    assert!(matches!(submit().await.unwrap(), Outcome::Exceeded(_)));
+    let asked = groups.load(Ordering::SeqCst);
+    for _ in 0..100 {
+        assert!(matches!(submit().await.unwrap(), Outcome::Exceeded(_)));
+    }
+    assert_eq!(groups.load(Ordering::SeqCst), asked);
 }
