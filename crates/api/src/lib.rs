@@ -31,6 +31,7 @@ mod internal;
 mod lookup;
 mod openapi;
 mod page;
+mod pages;
 mod reads;
 mod receipts;
 mod received;

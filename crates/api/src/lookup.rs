@@ -151,7 +151,7 @@ impl From<Detailed> for KnownTemplate {
 }
 
 /// What a fragment costs from when on, oldest first.
-type Rates = Arc<[(DateTime<Utc>, f64)]>;
+pub(crate) type Rates = Arc<[(DateTime<Utc>, f64)]>;
 
 pub(crate) struct Lookup {
     db: Db,

@@ -401,13 +401,14 @@ statement! {
             sql::Uuid, sql::Integer, sql::Text, sql::Text, sql::Nullable<sql::Bytea>, sql::Nullable<sql::Text>,
             sql::Nullable<sql::Text>, sql::Nullable<sql::Text>, sql::Bool, sql::Nullable<sql::Text>, sql::SmallInt,
             NotificationStatus, sql::Timestamptz, sql::Nullable<sql::Timestamptz>, sql::Nullable<sql::Timestamptz>,
-            sql::Nullable<sql_types::Provider>, sql::Nullable<sql::Text>, sql::Integer),
-    "SELECT n.id, service_id, channel, key_type, api_key_id, created_by, template_id, template_version, recipient,
-       normalised_recipient, personalisation, client_reference, sender, unsubscribe_url, international, phone_prefix,
-       rate_multiplier, status, created_at, updated_at, sent_at, sent_by, provider_reference, billable_units
+            sql::Nullable<sql_types::Provider>, sql::Nullable<sql::Text>, sql::Integer, sql::Nullable<sql::Integer>),
+    concat!("SELECT n.id, service_id, channel, key_type, api_key_id, created_by, template_id, template_version, recipient,
+       normalised_recipient, ", notification::small_personalisation!(), ", client_reference, sender, unsubscribe_url,
+       international, phone_prefix, rate_multiplier, status, created_at, updated_at, sent_at, sent_by, provider_reference,
+       billable_units, octet_length(personalisation)
      FROM UNNEST(?) AS wanted (id)
      CROSS JOIN LATERAL (SELECT * FROM notifications WHERE notifications.id = wanted.id OFFSET 0) AS n
-     ORDER BY n.id DESC"
+     ORDER BY n.id DESC")
 }
 
 pub(crate) fn load(conn: &mut PgConnection, ids: &[Uuid]) -> QueryResult<Vec<StoredNotification>> {

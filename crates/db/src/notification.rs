@@ -5,7 +5,8 @@ pub mod page;
 use chrono::{DateTime, NaiveDate, TimeDelta, Utc};
 use diesel::{
     BoxableExpression, ExpressionMethods, OptionalExtension, PgConnection, QueryDsl, QueryResult, Queryable,
-    RunQueryDsl, Selectable, SelectableHelper, dsl::sql as sql_literal, pg::Pg, sql_types as sql,
+    RunQueryDsl, Selectable, SelectableHelper, dsl::sql as sql_literal, expression::SqlLiteral, pg::Pg,
+    sql_types as sql,
 };
 use domain::{
     id::{ApiKeyId, NotificationId, ServiceId, TemplateId, lowest_v7},
@@ -36,8 +37,10 @@ pub struct StoredNotification {
     pub template_version: i32,
     pub recipient: String,
     pub normalised_recipient: String,
-    /// Sealed for the notification's id.
+    /// Sealed for the notification's id. Lists leave out what is large.
     pub personalisation: Option<Vec<u8>>,
+    /// The bytes of a [`personalisation()`] that was left out.
+    pub unread: usize,
     pub client_reference: Option<String>,
     /// The sender of a text, or the address that answers to an e-mail go to.
     pub sender: Option<String>,
@@ -77,6 +80,7 @@ pub(crate) struct Row {
     template_version: i32,
     recipient: String,
     normalised_recipient: String,
+    #[diesel(select_expression = small(), select_expression_type = SqlLiteral<sql::Nullable<sql::Bytea>>)]
     personalisation: Option<Vec<u8>>,
     client_reference: Option<String>,
     sender: Option<String>,
@@ -91,6 +95,24 @@ pub(crate) struct Row {
     sent_by: Option<PgProvider>,
     provider_reference: Option<String>,
     billable_units: i32,
+    #[diesel(select_expression = size(), select_expression_type = SqlLiteral<sql::Nullable<sql::Integer>>)]
+    personalisation_size: Option<i32>,
+}
+
+/// What a list reads of a personalisation: all of it, up to so many bytes. Two hundred large ones are more than fits in memory.
+macro_rules! small_personalisation {
+    () => {
+        "CASE WHEN octet_length(personalisation) <= 16384 THEN personalisation END"
+    };
+}
+pub(crate) use small_personalisation;
+
+fn small() -> SqlLiteral<sql::Nullable<sql::Bytea>> {
+    sql_literal(small_personalisation!())
+}
+
+fn size() -> SqlLiteral<sql::Nullable<sql::Integer>> {
+    sql_literal("octet_length(personalisation)")
 }
 
 impl From<Row> for StoredNotification {
@@ -106,6 +128,10 @@ impl From<Row> for StoredNotification {
             template_version: row.template_version,
             recipient: row.recipient,
             normalised_recipient: row.normalised_recipient,
+            unread: match (&row.personalisation, row.personalisation_size) {
+                (None, Some(size)) => usize::try_from(size).unwrap_or_default(),
+                (Some(_), _) | (None, None) => 0,
+            },
             personalisation: row.personalisation,
             client_reference: row.client_reference,
             sender: row.sender,
@@ -130,7 +156,21 @@ impl From<Row> for StoredNotification {
 /// When the query fails.
 pub fn find(conn: &mut PgConnection, id: NotificationId) -> QueryResult<Option<StoredNotification>> {
     let row: Option<Row> = notifications::table.find(id.0).select(Row::as_select()).first(conn).optional()?;
-    Ok(row.map(Into::into))
+    let Some(mut found) = row.map(StoredNotification::from) else { return Ok(None) };
+    if found.unread > 0 {
+        found.personalisation = personalisation(conn, id)?;
+        found.unread = 0;
+    }
+    Ok(Some(found))
+}
+
+/// What a list left out.
+///
+/// # Errors
+/// When the query fails.
+pub fn personalisation(conn: &mut PgConnection, id: NotificationId) -> QueryResult<Option<Vec<u8>>> {
+    let of = notifications::table.find(id.0).select(notifications::personalisation);
+    Ok(of.first(conn).optional()?.flatten())
 }
 
 /// What a list is narrowed to. An empty list of words narrows nothing.

@@ -24,9 +24,11 @@ use uuid::Uuid;
 use self::query::{LogQuery, NUMBERED};
 use crate::{
     App,
+    budget::Owner,
     error::{InternalError, Problem},
     internal,
     openapi::{self, internal::tag, refusal::internal as refusal, request::internal as ask},
+    pages,
     routes::{BOTH, READ, UUID, at, get},
     stored::personalisation,
     v2::timestamp,
@@ -174,7 +176,7 @@ pub(crate) async fn list_by_body(
     Ok(answer(&app, service, &query).await?)
 }
 
-async fn answer(app: &App, service: ServiceId, query: &LogQuery) -> Result<HttpResponse, Problem> {
+async fn answer(app: &Data<App>, service: ServiceId, query: &LogQuery) -> Result<HttpResponse, Problem> {
     let which = query.page();
     if which.number.saturating_mul(which.size) > NUMBERED {
         return Err(too_deep(app, service, query).await?);
@@ -184,12 +186,14 @@ async fn answer(app: &App, service: ServiceId, query: &LogQuery) -> Result<HttpR
         return Err(Problem::NoResult);
     }
     let links = Links { prev: (which.number > 1).then_some(true), next: page.has_next.then_some(true) };
-    Ok(HttpResponse::Ok().json(Listed {
-        notifications: page.notifications.into_iter().map(|n| shown(app, n, &details)).collect(),
+    let frame = Listed {
+        notifications: Vec::new(),
         page_size: which.size,
         links: if query.has_links() { links } else { Links::default() },
         looked_back_to: page.looked_back_to,
-    }))
+    };
+    let show = move |app: &App, stored| shown(app, stored, &details);
+    pages::page(app, Owner::Internal, &frame, page.notifications, show).await
 }
 
 /// A page that has no number is told from one that is beyond the end.
@@ -238,7 +242,8 @@ pub(crate) async fn one(request: HttpRequest, app: Data<App>) -> Result<HttpResp
         Ok((found, details))
     });
     let (found, details) = found.await?;
-    Ok(HttpResponse::Ok().json(shown(&app, found.ok_or(Problem::NoResult)?, &details)))
+    let shown = shown(&app, found.ok_or(Problem::NoResult)?, &details);
+    Ok(pages::whole(&app, Owner::Internal, &shown).await?)
 }
 
 fn shown(app: &App, stored: StoredNotification, details: &Details) -> Shown {

@@ -26,9 +26,10 @@ use super::{
 };
 use crate::{
     App,
+    budget::Owner,
     error::{PlainError, Problem},
     openapi::{self, example, refusal, request},
-    reads,
+    pages, reads,
     stored::{personalisation, versions},
 };
 
@@ -124,7 +125,7 @@ pub(crate) async fn one(request: HttpRequest, app: Data<App>) -> Result<HttpResp
     });
     let (mut found, texts) = found.await?;
     let notification = shown(&app, found.pop().ok_or(Problem::NoResult)?, &texts);
-    Ok(HttpResponse::Ok().json(Wrapped { data: One { notification } }))
+    Ok(pages::whole(&app, Owner::Service(service), &Wrapped { data: One { notification } }).await?)
 }
 
 #[utoipa::path(
@@ -152,9 +153,9 @@ pub(crate) async fn list(request: HttpRequest, app: Data<App>) -> Result<HttpRes
         return Err(Problem::NoResult.into());
     }
     let links = query.links(found.total);
-    let notifications = found.notifications.into_iter().map(|n| shown(&app, n, &texts)).collect();
-    let (page_size, total) = (which.size, found.total);
-    Ok(HttpResponse::Ok().json(List { notifications, page_size, total, links }))
+    let frame = List { notifications: Vec::new(), page_size: which.size, total: found.total, links };
+    let show = move |app: &App, stored| shown(app, stored, &texts);
+    Ok(pages::page(&app, Owner::Service(service), &frame, found.notifications, show).await?)
 }
 
 fn shown(app: &App, stored: StoredNotification, texts: &Texts) -> Shown {

@@ -26,9 +26,11 @@ use self::query::{Filters, ListQuery};
 use super::{Links, root, schema::NOT_A_UUID, timestamp};
 use crate::{
     App,
+    budget::Owner,
     error::{Problem, V2Error},
+    lookup::Rates,
     openapi::{self, example, refusal, request},
-    reads,
+    pages, reads,
     stored::{personalisation, versions},
 };
 
@@ -125,8 +127,9 @@ struct Page {
 )]
 pub(crate) async fn one(request: HttpRequest, app: Data<App>) -> Result<HttpResponse, V2Error> {
     let (found, shows) = of_caller(&app, &request).await?;
-    let shown = show(&app, &root(&request), vec![found], &shows).await?;
-    Ok(HttpResponse::Ok().json(shown.first()))
+    let (owner, rates) = (Owner::Service(found.service_id), rates(&app, std::slice::from_ref(&found)).await?);
+    let shown = shown(&app, &root(&request), found, &shows, &rates);
+    Ok(pages::whole(&app, owner, &shown).await?)
 }
 
 /// Only letters have one.
@@ -184,22 +187,18 @@ pub(crate) async fn list(request: HttpRequest, app: Data<App>) -> Result<HttpRes
     let url = format!("{}/v2/notifications", root(&request));
     let links =
         Links { current: query.current(&url), next: found.last().map(|oldest| query.next(&url, oldest.id)) };
-    let notifications = show(&app, &root(&request), found, &shows).await?;
-    Ok(HttpResponse::Ok().json(Page { notifications, links }))
+    let (root, rates) = (root(&request), rates(&app, &found).await?);
+    let show = move |app: &App, stored| shown(app, &root, stored, &shows, &rates);
+    let frame = Page { notifications: Vec::new(), links };
+    Ok(pages::page(&app, Owner::Service(service), &frame, found, show).await?)
 }
 
-async fn show(
-    app: &App,
-    root: &str,
-    found: Vec<StoredNotification>,
-    shows: &Shows,
-) -> Result<Vec<Shown>, Problem> {
-    let rates = if found.iter().any(|n| n.channel == Channel::Sms) {
-        app.lookup.sms_rates().await?
+async fn rates(app: &App, found: &[StoredNotification]) -> Result<Rates, Problem> {
+    if found.iter().any(|n| n.channel == Channel::Sms) {
+        Ok(app.lookup.sms_rates().await?)
     } else {
-        [].into()
-    };
-    Ok(found.into_iter().map(|n| shown(app, root, n, shows, &rates)).collect())
+        Ok([].into())
+    }
 }
 
 fn shown(

@@ -13,9 +13,10 @@ use super::{
 };
 use crate::{
     App,
+    budget::Owner,
     error::{Problem, V2Error},
     openapi::{self, example, refusal, request},
-    reads,
+    pages, reads,
 };
 
 /// Texts on a page.
@@ -82,7 +83,8 @@ pub(crate) async fn list(request: HttpRequest, app: Data<App>) -> Result<HttpRes
     // Unlike the list of notifications: `current` never has the cursor.
     let next = found.last().map(|oldest| format!("{current}?older_than={}", oldest.id));
     let received_text_messages = found.into_iter().map(|text| Shown::new(service, text)).collect();
-    Ok(HttpResponse::Ok().json(Page { received_text_messages, links: Links { current, next } }))
+    let page = Page { received_text_messages, links: Links { current, next } };
+    Ok(pages::whole(&app, Owner::Service(service), &page).await?)
 }
 
 /// The one parameter that there is; its first value counts.

@@ -31,7 +31,7 @@ use crate::{
     error::{Problem, V2Error},
     lookup::KnownTemplate,
     openapi::{self, example, refusal, request},
-    reads,
+    pages, reads,
 };
 
 /// One version of a template.
@@ -169,7 +169,8 @@ pub(crate) async fn list(request: HttpRequest, app: Data<App>) -> Result<HttpRes
         Some(which) => find(&app, &caller, which).await?,
         None => Vec::new(),
     };
-    Ok(HttpResponse::Ok().json(List { templates: found.into_iter().map(Shown::from).collect() }))
+    let list = List { templates: found.into_iter().map(Shown::from).collect() };
+    Ok(pages::whole(&app, Owner::Service(caller.service_id()), &list).await?)
 }
 
 /// `POST /v2/template/{id}/preview`.

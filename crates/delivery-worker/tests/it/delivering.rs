@@ -195,7 +195,6 @@ async fn a_drain_finishes_what_is_in_hand() {
 async fn a_test_keys_message_never_reaches_a_provider_and_ends_delivered() {
     let stage = Stage::new().await;
     let worker = stage.worker();
-    worker.connected().await;
     let mut new = notification(&stage.sample, Channel::Sms, stage.clock.now());
     new.key_type = KeyType::Test;
     let mut fails = notification(&stage.sample, Channel::Email, stage.clock.now());

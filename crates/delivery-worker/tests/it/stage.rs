@@ -33,15 +33,9 @@ pub(crate) struct Stage {
 /// A worker that can be stopped.
 pub(crate) struct Running {
     tasks: Tasks,
-    broker: Broker,
 }
 
 impl Running {
-    /// From then on it tells others what is due now. What it settles before is left to the sweep, which no test here runs.
-    pub(crate) async fn connected(&self) {
-        assert!(self.broker.connected_within(LIMIT).await);
-    }
-
     /// The soft stop, and everything in hand settled.
     pub(crate) async fn drain(self) {
         self.tasks.stop();
@@ -107,7 +101,7 @@ impl Stage {
         let tasks = Tasks::new();
         let context = Context { readiness: Readiness::new(tasks.stopping().clone()), tasks: tasks.clone() };
         delivery_worker::start(&worker, &context);
-        Running { tasks, broker: worker.broker }
+        Running { tasks }
     }
 
     pub(crate) async fn store(&self, new: Vec<NewNotification>) -> Vec<NotificationId> {
