@@ -4,15 +4,25 @@ Called by scripts/memory, which tells how. Prints a line per scenario with its f
 """
 
 import concurrent.futures
+import json
+import select
+import socket
+import statistics
 import threading
 import time
+import urllib.parse
 
 from scenarios import main, scenario
 from sender import Caller, Sender, split_key
 from stack import require, until
 
-# Of the worker.
+# Of the worker, and of the api.
 WORKER_BELOW_MB = 300
+API_BELOW_MB = 200
+# Half of the small requests of another service, while one has large ones.
+SMALL_ANSWERED_WITHIN_SECONDS = 1
+# How long clients may take no bytes here; the default is longer.
+WRITE_TIMEOUT_SECONDS = 3
 # From being accepted to being with a provider, for 95 of 100 messages of others.
 OTHERS_WITHIN_SECONDS = 2
 LARGE_DELIVERED_WITHIN_SECONDS = 600
@@ -23,6 +33,7 @@ class Scale:
 
     def __init__(self, quick):
         self.large_mails = 100 if quick else 200
+        self.large_requests = 50 if quick else 100
 
 
 def tenant_of_large_mails(stack):
@@ -104,6 +115,117 @@ def within(stack, env, channel):
     waited = stack.sql("select percentile_cont(0.95) within group (order by extract(epoch from sent_at - created_at))"
                        f" from notifications where service_id = '{service_of(env)}' and channel = '{channel}'")
     return float(waited[0])
+
+
+@scenario("api", "requests full of values that nobody uses, pages of large mails, and readers who never read")
+def large_requests(stack, scale):
+    stack.start("api", ready=stack.env["NOTIFY_API_URL"] + "/_status?simple=1",
+                PILLARBOX__API__WRITE_TIMEOUT=f"{WRITE_TIMEOUT_SECONDS}s")
+    large, other = tenant_of_large_mails(stack), stack.another_tenant()
+    waited, stopped = [], threading.Event()
+    small = threading.Thread(target=small_requests, args=(other, stopped, waited))
+    small.start()
+    try:
+        unused = {"name": "Rosa", "unused": "x" * 7_900_000}
+        at_once(8, scale.large_requests, lambda caller, _: post_mail(caller, large, unused))
+        pages(large, 4)
+        used = {"name": ("Your permit for a car is ready to collect.\n\n" * 43_000)[:1_900_000]}
+        at_once(8, scale.large_requests, lambda caller, _: post_mail(caller, large, used))
+        shown = pages(large, 4)
+        values = {"name": [0] * 200_000}
+        at_once(8, 16, lambda caller, _: post_mail(caller, large, values))
+    finally:
+        stopped.set()
+        small.join()
+    p50, p95 = statistics.median(waited), sorted(waited)[len(waited) * 95 // 100]
+    require(p50 < SMALL_ANSWERED_WITHIN_SECONDS, f"half of others' small requests waited {p50:.2f} s or longer")
+    readers = {never_reads(large) for _ in range(10)}
+    # The last of them may wait for the first to be cut off.
+    until("who never reads is cut off", 10 * WRITE_TIMEOUT_SECONDS, lambda: not drop_ended(readers))
+    stuck = never_reads(large)
+    most = stack.most_memory("api")
+    took = stack.terminate("api")
+    stuck.close()
+    require(took < 4 * WRITE_TIMEOUT_SECONDS, f"SIGTERM took {took:.1f} s, for a reader who never reads")
+    require(most < API_BELOW_MB, f"the api grew to {most:.0f} MB")
+    stack.require_no_panic()
+    return [f"{scale.large_requests} of each kind", f"{shown / 1e6:.0f} MB of pages", f"p50 of others {p50:.2f} s, p95 {p95:.2f} s",
+            f"SIGTERM {took:.1f} s", f"api {most:.0f} MB"]
+
+
+def at_once(threads, count, ask):
+    """`ask` so many times, until each is answered with what was asked for."""
+    callers = threading.local()
+
+    def one(number):
+        if not hasattr(callers, "own"):
+            callers.own = {}
+        until("it is answered", LARGE_DELIVERED_WITHIN_SECONDS, lambda: ask(callers.own, number), pause=1)
+
+    with concurrent.futures.ThreadPoolExecutor(threads) as pool:
+        list(pool.map(one, range(count)))
+
+
+def caller_of(kept, env):
+    if env["API_KEY"] not in kept:
+        kept[env["API_KEY"]] = Caller(env["NOTIFY_API_URL"], *split_key(env["API_KEY"]))
+    return kept[env["API_KEY"]]
+
+
+def post_mail(kept, env, values):
+    body = {"email_address": env["FUNCTIONAL_TEST_EMAIL"], "template_id": env["EMAIL_TEMPLATE_ID"], "personalisation": values}
+    status, answer = caller_of(kept, env).post("/v2/notifications/email", body)
+    require(status in (201, 503), f"a large request was answered with {status}: {answer[:200]}")
+    return status == 201
+
+
+def pages(env, count):
+    """Reads so many pages at once; each is whole. Answers the bytes of one."""
+    lengths = []
+
+    def page(kept, _):
+        status, content = caller_of(kept, env).get("/v2/notifications")
+        require(status in (200, 429, 503), f"a page was answered with {status}")
+        if status == 200:
+            lengths.append(len(content))
+            require(json.loads(content)["notifications"], "the page is empty")
+        return status == 200
+
+    at_once(count, count, page)
+    return max(lengths)
+
+
+def small_requests(env, stopped, waited):
+    """One after the other; how long each took."""
+    caller = Caller(env["NOTIFY_API_URL"], *split_key(env["API_KEY"]))
+    body = {"phone_number": env["FUNCTIONAL_TEST_NUMBER"], "template_id": env["SMS_TEMPLATE_ID"], "personalisation": {"name": "Rosa"}}
+    while not stopped.wait(0.05):
+        asked = time.monotonic()
+        status, answer = caller.post("/v2/notifications/sms", body)
+        require(status == 201, f"a small request was answered with {status}: {answer[:200]}")
+        waited.append(time.monotonic() - asked)
+
+
+def never_reads(env):
+    """Asks for a page of large mails, and takes nothing of it."""
+    url = urllib.parse.urlsplit(env["NOTIFY_API_URL"])
+    reader = socket.socket()
+    reader.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 16_384)
+    reader.connect((url.hostname, url.port))
+    token = Caller(env["NOTIFY_API_URL"], *split_key(env["API_KEY"])).authorization()
+    reader.sendall(f"GET /v2/notifications HTTP/1.1\r\nHost: x\r\nAuthorization: {token}\r\n\r\n".encode())
+    return reader
+
+
+def drop_ended(readers):
+    """Forgets those that were cut off, or were told to come back; answers the others."""
+    for reader in list(readers):
+        error = reader.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
+        ready, _, _ = select.select([reader], [], [], 0)
+        if error or (ready and reader.recv(12, socket.MSG_PEEK) in (b"HTTP/1.1 503", b"HTTP/1.1 429")):
+            readers.discard(reader)
+            reader.close()
+    return readers
 
 
 if __name__ == "__main__":
