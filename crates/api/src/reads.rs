@@ -159,9 +159,9 @@ mod tests {
 
     use super::*;
 
-    fn reads(config: ReadsConfig) -> Reads {
+    fn reads(config: &ReadsConfig) -> Reads {
         let database = db::Config { url: "postgres://127.0.0.1:1/nowhere".into(), ..db::Config::default() };
-        Reads::new(&config, &database, Db::new(&database))
+        Reads::new(config, &database, Db::new(&database))
     }
 
     fn service(number: u128) -> ServiceId {
@@ -170,7 +170,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn two_read_some_wait_for_a_while_and_the_rest_is_refused() {
-        let reads = reads(ReadsConfig { waiting: 1, ..ReadsConfig::default() });
+        let reads = reads(&ReadsConfig { waiting: 1, ..ReadsConfig::default() });
         let (first, second) =
             (reads.place(service(1)).await.unwrap(), reads.place(service(1)).await.unwrap());
         let waits = async {
@@ -188,7 +188,7 @@ mod tests {
 
     #[tokio::test]
     async fn places_of_many_services_are_forgotten_but_those_that_are_taken() {
-        let reads = reads(ReadsConfig { at_once: 1, waiting: 0, ..ReadsConfig::default() });
+        let reads = reads(&ReadsConfig { at_once: 1, waiting: 0, ..ReadsConfig::default() });
         let taken = reads.place(service(0)).await.unwrap();
         for number in 1..3 * IDLE_PLACES as u128 {
             drop(reads.place(service(number)).await.unwrap());

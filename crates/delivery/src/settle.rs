@@ -49,7 +49,7 @@ fn report(settlements: &[Settlement]) {
                 tracing::info!(%id, provider, %failure, "not delivered");
             }
             Outcome::NotBegun { after } => {
-                tracing::debug!(%id, ?after, "no room, or no time: it comes again")
+                tracing::debug!(%id, ?after, "no room, or no time: it comes again");
             }
             Outcome::Refused(reason) => tracing::warn!(%id, reason, "refused"),
             Outcome::Failed(failure @ (SendFailure::Rejected(_) | SendFailure::Misconfigured(_))) => {

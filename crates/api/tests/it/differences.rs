@@ -140,7 +140,9 @@ async fn scheduled_for_with_an_offset_is_an_instant() {
         assert_eq!(send(-30).await.parts(), past, "{hours_east}");
         assert_eq!(send(24 * 60 + 30).await.parts(), far, "{hours_east}");
     }
-    let without = (Utc::now().naive_utc() + Duration::minutes(30)).format("%Y-%m-%dT%H:%M:%S").to_string();
+    let without = (domain::clock::Clock::System.now().naive_utc() + Duration::minutes(30))
+        .format("%Y-%m-%dT%H:%M:%S")
+        .to_string();
     assert_eq!(stage.send("sms", &stage.sms(&json!({ "scheduled_for": without }))).await.status, 201, "UTC");
 }
 

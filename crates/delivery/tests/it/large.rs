@@ -18,7 +18,7 @@ fn long(bytes: usize) -> String {
     "Permit for a car. ".repeat(bytes / 18)
 }
 
-fn with_name(notification: Notification, name: Value) -> Notification {
+fn with_name(notification: Notification, name: &Value) -> Notification {
     let values = json!({ "name": name });
     Notification {
         personalisation: Personalisation::new(values.as_object().unwrap().clone()),
@@ -36,7 +36,7 @@ fn stored(sample: &Sample, channel: Channel, name: &str, delivery: &Delivery) ->
 #[tokio::test]
 async fn a_large_mail_arrives_whole() {
     let (simulator, providers) = world(|_| ()).await;
-    let notification = with_name(email(), long(200_000).into());
+    let notification = with_name(email(), &long(200_000).into());
     let attempt = send(&providers, &notification).await;
     assert!(matches!(attempt.outcome, Outcome::HandedOver { .. }), "{attempt:?}");
     let text = simulator.messages()[0].text.clone().unwrap();
@@ -46,7 +46,7 @@ async fn a_large_mail_arrives_whole() {
 #[tokio::test]
 async fn a_text_made_of_much_has_its_units_and_arrives() {
     let (simulator, providers) = world(|_| ()).await;
-    let mut notification = with_name(text(), "Ada".into());
+    let mut notification = with_name(text(), &"Ada".into());
     notification.content = format!("Hello ((name)){}", " ".repeat(100_000));
     let attempt = send(&providers, &notification).await;
     assert!(matches!(attempt.outcome, Outcome::HandedOver { .. }), "{attempt:?}");
@@ -90,7 +90,7 @@ async fn more_large_messages_than_there_is_room_for_are_not_loaded_and_come_agai
 async fn what_grows_when_it_is_filled_takes_turns_too() {
     let (simulator, providers) = world(|_| ()).await;
     let notification =
-        Notification { content: "((name)) ".repeat(50), ..with_name(email(), long(6000).into()) };
+        Notification { content: "((name)) ".repeat(50), ..with_name(email(), &long(6000).into()) };
     let attempt = send(&providers, &notification).await;
     assert!(matches!(attempt.outcome, Outcome::HandedOver { .. }), "{attempt:?}");
     assert!(simulator.messages()[0].text.as_ref().unwrap().len() > 250_000);
@@ -101,7 +101,7 @@ async fn a_message_that_waits_too_long_for_its_turn_is_given_back() {
     let (simulator, providers) = world(|_| ()).await;
     let clock = domain::clock::Clock::manual(now());
     let time = delivery::Time { begin_by: now(), over_by: now() + TimeDelta::hours(1), clock };
-    let notification = with_name(email(), long(100_000).into());
+    let notification = with_name(email(), &long(100_000).into());
     let attempt = delivery::send(&providers, &delivery::Large::default(), message(notification), &time).await;
     assert!(matches!(attempt.outcome, Outcome::NotBegun { .. }), "{attempt:?}");
     assert_eq!((attempt.provider, simulator.messages().len()), (None, 0));
