@@ -45,7 +45,7 @@ fn is_private(host: &Host<&str>) -> bool {
             let ends_so =
                 |own: &&str| name == *own || name.strip_suffix(own).is_some_and(|rest| rest.ends_with('.'));
             // A name without a dot is one of our own network's.
-            !name.contains('.') || OWN_NAMES.iter().any(|own| ends_so(own))
+            !name.contains('.') || OWN_NAMES.iter().any(ends_so)
         }
         Host::Ipv4(address) => is_private_v4(*address),
         Host::Ipv6(address) => is_private_v6(*address),

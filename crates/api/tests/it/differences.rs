@@ -1,6 +1,6 @@
 //! Where the public APIs answer otherwise than upstream, on purpose: `docs/DIFFERENCES.md`, in its order.
 
-use chrono::{Duration, SecondsFormat, Utc};
+use chrono::{Duration, SecondsFormat};
 use domain::status::KeyType;
 use hyper::Method;
 use serde_json::{Value, json};
