@@ -132,8 +132,6 @@ def large_requests(stack, scale):
         used = {"name": ("Your permit for a car is ready to collect.\n\n" * 43_000)[:1_900_000]}
         at_once(8, scale.large_requests, lambda caller, _: post_mail(caller, large, used))
         shown = pages(large, 4)
-        values = {"name": [0] * 200_000}
-        at_once(8, 16, lambda caller, _: post_mail(caller, large, values))
     finally:
         stopped.set()
         small.join()

@@ -136,8 +136,9 @@ impl Collected {
     }
 }
 
-/// Values in one body. Each takes some dozen bytes of memory beside its own, in two bytes of a body.
-const MOST_VALUES: usize = 250_000;
+/// Values in one body. Each takes some dozen bytes of memory beside its own, in two bytes of a body; and a list with more could
+/// not be sent, since each of its bullets takes a hundred bytes of a mail.
+const MOST_VALUES: usize = domain::email::RENDERED_LIMIT / 100;
 
 /// Counts what separates values, outside of texts; a small body cannot have too many.
 fn has_too_many_values(json: &str) -> bool {
