@@ -11,7 +11,7 @@ use regex::Regex;
 use crate::email_page;
 use crate::filling::Filling;
 use crate::html::unescape;
-use crate::markdown::{self, html, plain};
+use crate::markdown::{self, Markdown, html, plain};
 use crate::rendered_size;
 use crate::template::{Lists, Missing, Personalisation, Template};
 use crate::typography::typeset;
@@ -150,7 +150,8 @@ pub fn html_body(
     unsubscribe_url: Option<&str>,
 ) -> Result<String, TooLarge> {
     let filled = fill_html(&with_unsubscribe_link(content, unsubscribe_url), values, Lists::Bullets)?;
-    within_limit(typeset(&html::render(&markdown::parse(&prepared(&filled)))?))
+    let html = html::render(&parsed(filled)?)?;
+    within_limit(typeset(&html))
 }
 
 /// The plain text part.
@@ -163,7 +164,7 @@ pub fn plain_text(
     unsubscribe_url: Option<&str>,
 ) -> Result<String, TooLarge> {
     let filled = fill_text(&with_unsubscribe_link(content, unsubscribe_url), values, Lists::Bullets)?;
-    let text = plain::render(&markdown::parse(&prepared(&filled)), plain::Form::Full)?;
+    let text = plain::render(&parsed(filled)?, plain::Form::Full)?;
     let text = unescape(&typeset(&text));
     within_limit(format!("{}\n", text.trim_start_matches(is_space)))
 }
@@ -174,10 +175,10 @@ pub fn plain_text(
 /// When the text is too large that they are the first words of.
 pub fn preheader(content: &str, values: &Personalisation) -> Result<String, TooLarge> {
     let filled = fill_html(content, values, Lists::Bullets)?;
-    let text = plain::render(&markdown::parse(&prepared(&filled)), plain::Form::Words)?;
-    let words: Vec<String> =
-        typeset(&text).split(is_space).filter(|word| !word.is_empty()).map(ToOwned::to_owned).collect();
-    let start: String = words.join(" ").chars().take(PREHEADER_LENGTH).collect();
+    let text = plain::render(&parsed(filled)?, plain::Form::Words)?;
+    let text = typeset(&text);
+    let words = text.split(is_space).filter(|word| !word.is_empty());
+    let start: String = words.flat_map(|word| word.chars().chain([' '])).take(PREHEADER_LENGTH).collect();
     Ok(start.trim_end().to_owned())
 }
 
@@ -216,6 +217,13 @@ fn with_unsubscribe_link(content: &str, url: Option<&str>) -> String {
         Some(url) => format!("{content}\n\n---\n\n[Unsubscribe from these emails]({url})"),
         None => content.to_owned(),
     }
+}
+
+/// Takes the text, so that it goes as soon as the next form of it is there: all of them would be many times the mail.
+fn parsed(filled: String) -> Result<Markdown, TooLarge> {
+    let prepared = prepared(&filled);
+    drop(filled);
+    markdown::parse(prepared)
 }
 
 /// Mail programs make links of anything that looks like a host name: `GOV.UK` gets an invisible space against that.

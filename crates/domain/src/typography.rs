@@ -12,9 +12,10 @@ use crate::whitespace::is_space;
 
 /// Sets a text, or HTML, nicely.
 pub(crate) fn typeset(text: &str) -> String {
-    let text = without_space_before_punctuation(text);
-    let text = with_curly_quotes(&text);
-    let text = with_straight_quotes_in_addresses(&text);
+    // One variable: a long text is not to be there four times.
+    let mut text = without_space_before_punctuation(text);
+    text = with_curly_quotes(&text);
+    text = with_straight_quotes_in_addresses(&text);
     with_dashes(&text)
 }
 

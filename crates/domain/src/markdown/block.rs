@@ -5,7 +5,7 @@ use std::rc::Rc;
 use super::block_rules as rules;
 use super::definition::{self, Definitions};
 use super::source::{Source, line_end, next_line, skip_newlines};
-use super::{Block, Level, MAX_DEPTH, fence, list, tag};
+use super::{Block, Level, MAX_DEPTH, Markup, fence, html, list, tag};
 
 #[derive(Clone, Copy, Debug)]
 enum Rule {
@@ -72,34 +72,37 @@ const IN_FOOTNOTE: &[Rule] = &[
 ];
 
 /// The blocks of a tidied text, and what is defined in it for use elsewhere in it.
-pub(super) fn parse(text: &str) -> (Vec<Block<String>>, Definitions) {
-    let mut parser = Parser::default();
+pub(super) fn parse(text: &str, markup: &mut Markup) -> (Vec<Block<String>>, Definitions) {
+    let mut parser = Parser { definitions: Definitions::default(), list_depth: 0, inset_depth: 0, markup };
     let blocks = parser.blocks(text, ANYWHERE);
     (blocks, parser.definitions)
 }
 
-#[derive(Default)]
-struct Parser {
+struct Parser<'m> {
     definitions: Definitions,
     list_depth: usize,
     inset_depth: usize,
+    /// Nothing more is looked for when it is too large.
+    markup: &'m mut Markup,
 }
 
-impl Parser {
+impl Parser<'_> {
     fn blocks(&mut self, text: &str, rules: &[Rule]) -> Vec<Block<String>> {
         let source = Source::new(text);
         let mut blocks = Vec::new();
         let mut at = 0;
-        while at < source.text.len() {
+        while at < source.text.len() && !self.markup.is_too_large() {
             let (block, end) = rules
                 .iter()
                 .find_map(|rule| self.block(*rule, &source, at))
                 .expect("the last rule of each list takes any line, and Newlines takes empty ones");
             if let Some(block) = block {
+                self.markup.add(html::of_block(&block));
                 push(&mut blocks, block);
             }
             at = end;
         }
+        blocks.shrink_to_fit();
         blocks
     }
 
@@ -191,11 +194,15 @@ impl Parser {
             return vec![vec![Block::Text(text.to_owned())]];
         }
         self.list_depth += 1;
-        let items = list::items(text).into_iter().map(|item| {
+        let mut items = Vec::new();
+        for item in list::items(text) {
+            if self.markup.is_too_large() {
+                break;
+            }
+            self.markup.add(html::OF_ITEM);
             let blocks = self.blocks(&item.text, IN_LIST);
-            if item.loose { blocks.into_iter().map(as_paragraph).collect() } else { blocks }
-        });
-        let items = items.collect();
+            items.push(if item.loose { blocks.into_iter().map(as_paragraph).collect() } else { blocks });
+        }
         self.list_depth -= 1;
         items
     }

@@ -1,6 +1,8 @@
 //! Which brackets belong together. `[a [b] c](d)` is one link, and finding that out for every bracket of a long text
 //! on its own would take for ever; so all are paired at once, from the end to the start.
 
+use std::num::NonZeroU32;
+
 use super::source::skip_white_space;
 use crate::whitespace::is_space;
 
@@ -10,12 +12,26 @@ pub(super) struct Brackets<'t> {
     /// The positions of all brackets.
     at: Vec<usize>,
     /// By index into `at`: the index after the group of brackets that begins there, or after a stray closing bracket.
-    next: Vec<Option<usize>>,
+    next: Vec<Index>,
     /// The closing bracket that a link's text would end with, counted from the bracket at this index on.
-    link_end: Vec<Option<usize>>,
-    reference_end: Vec<Option<usize>>,
-    label_end: Vec<Option<usize>>,
+    link_end: Vec<Index>,
+    reference_end: Vec<Index>,
+    label_end: Vec<Index>,
     destination: DestinationMarks,
+}
+
+/// The index of a bracket, or none, in four bytes: a mail may be made of nothing but brackets.
+#[derive(Clone, Copy, Default)]
+struct Index(Option<NonZeroU32>);
+
+impl Index {
+    fn new(index: Option<usize>) -> Self {
+        Self(index.and_then(|index| NonZeroU32::new(u32::try_from(index + 1).ok()?)))
+    }
+
+    fn get(self) -> Option<usize> {
+        self.0.map(|more| more.get() as usize - 1)
+    }
 }
 
 /// What could end the destination of a link.
@@ -54,7 +70,7 @@ impl<'t> Brackets<'t> {
             is_closing(index)
                 && at.get(index + 1) == Some(&label)
                 && bytes[label] == b'['
-                && next[index + 1].is_some()
+                && next[index + 1].get().is_some()
         });
         let label_next = label_groups(text, &at);
         let label_end = ends(&label_next, is_closing);
@@ -66,8 +82,8 @@ impl<'t> Brackets<'t> {
         self.at.partition_point(|bracket| *bracket <= at)
     }
 
-    fn text_from(&self, at: usize, ends: &[Option<usize>]) -> Option<(&'t str, usize)> {
-        let end = (*ends.get(self.inside(at))?)?;
+    fn text_from(&self, at: usize, ends: &[Index]) -> Option<(&'t str, usize)> {
+        let end = ends.get(self.inside(at))?.get()?;
         Some((&self.text[at + 1..self.at[end]], end))
     }
 
@@ -82,7 +98,7 @@ impl<'t> Brackets<'t> {
     pub(super) fn reference(&self, at: usize) -> Option<(&'t str, &'t str, usize)> {
         let (text, closing) = self.text_from(at, &self.reference_end)?;
         let label = self.at[closing + 1] + 1;
-        let label_end = self.at[self.next[closing + 1]? - 1];
+        let label_end = self.at[self.next[closing + 1].get()? - 1];
         let label = &self.text[label..label_end];
         Some((text, if label.is_empty() { text } else { label }, label_end + 1))
     }
@@ -96,9 +112,9 @@ impl<'t> Brackets<'t> {
 
 /// How the text of a link goes on from each bracket: over a group (no `^` in it, but any opening brackets), or over a
 /// closing bracket that another one follows before anything opens.
-fn groups(text: &str, at: &[usize]) -> Vec<Option<usize>> {
+fn groups(text: &str, at: &[usize]) -> Vec<Index> {
     let is_closing = |index: usize| text.as_bytes()[at[index]] == b']';
-    let mut next = vec![None; at.len()];
+    let mut next = vec![Index::default(); at.len()];
     let mut closing = None;
     let mut caret = text.len();
     for index in (0..at.len()).rev() {
@@ -107,35 +123,36 @@ fn groups(text: &str, at: &[usize]) -> Vec<Option<usize>> {
             caret = at[index] + found;
         }
         if is_closing(index) {
-            next[index] = (closing == Some(index + 1)).then_some(index + 1);
+            next[index] = Index::new(closing.filter(|closing| *closing == index + 1));
             closing = Some(index);
         } else {
-            next[index] = closing.filter(|closing| at[*closing] < caret).map(|closing| closing + 1);
+            next[index] =
+                Index::new(closing.filter(|closing| at[*closing] < caret).map(|closing| closing + 1));
         }
     }
     next
 }
 
 /// The same for a mere label: any group may be in it, but no stray closing bracket.
-fn label_groups(text: &str, at: &[usize]) -> Vec<Option<usize>> {
-    let mut next = vec![None; at.len()];
+fn label_groups(text: &str, at: &[usize]) -> Vec<Index> {
+    let mut next = vec![Index::default(); at.len()];
     let mut closing: Option<usize> = None;
     for index in (0..at.len()).rev() {
         if text.as_bytes()[at[index]] == b']' {
             closing = Some(index);
         } else {
-            next[index] = closing.map(|closing| closing + 1);
+            next[index] = Index::new(closing.map(|closing| closing + 1));
         }
     }
     next
 }
 
 /// From each bracket on, the last one that can be reached and accepted.
-fn ends(next: &[Option<usize>], accepts: impl Fn(usize) -> bool) -> Vec<Option<usize>> {
-    let mut ends: Vec<Option<usize>> = vec![None; next.len()];
+fn ends(next: &[Index], accepts: impl Fn(usize) -> bool) -> Vec<Index> {
+    let mut ends = vec![Index::default(); next.len()];
     for index in (0..next.len()).rev() {
-        let later = next[index].and_then(|next| ends.get(next).copied().flatten());
-        ends[index] = later.or_else(|| accepts(index).then_some(index));
+        let later = next[index].get().and_then(|next| ends.get(next)?.get());
+        ends[index] = Index::new(later.or_else(|| accepts(index).then_some(index)));
     }
     ends
 }

@@ -6,7 +6,7 @@
 use std::borrow::Cow;
 use std::fmt::Write as _;
 
-use super::{Block, Inline, Level, is_blank, trim_from};
+use super::{Block, Inline, Level, is_blank, push_lines, trim_from};
 use crate::email::{RENDERED_LIMIT, TooLarge, within_limit};
 
 const HEADING_ONE: &str = "Margin: 0 0 15px 0; padding: 10px 0 0 0; font-size: 27px; line-height: 35px; font-weight: bold; color: #0B0C0C;";
@@ -21,6 +21,23 @@ const INSET_SPACE: &str = "Margin: 0 0 20px 0;";
 const INSET: &str = "Margin: 0; border-left: 10px solid #B1B4B6;padding: 15px 0 0.1px 15px; font-size: 19px; line-height: 25px;";
 const RULE: &str = "border: 0; height: 1px; background: #B1B4B6; Margin: 30px 0 30px 0;";
 const LINK: &str = "word-wrap: break-word; color: #1D70B8;";
+
+/// The least that is written for a list's item, or for a link, beside its text.
+pub(super) const OF_ITEM: usize = ITEM.len() + "<li style=\"\"></li>".len();
+pub(super) const OF_LINK: usize = LINK.len() + "<a style=\"\" href=\"\"></a>".len();
+
+/// The least that is written for a block, beside its text and what is within it.
+pub(super) fn of_block<T>(block: &Block<T>) -> usize {
+    match block {
+        Block::Rule => RULE.len(),
+        Block::Heading(Level::One, _) => HEADING_ONE.len(),
+        Block::Heading(Level::Two, _) => HEADING_TWO.len(),
+        Block::Paragraph(_) => PARAGRAPH.len(),
+        Block::Inset(_) => INSET_SPACE.len() + INSET.len(),
+        Block::List { .. } => LIST_TABLE.len() + LIST_CELL.len() + LIST.len(),
+        Block::Gap | Block::Text(_) | Block::Verbatim(_) | Block::Footnote { .. } => 0,
+    }
+}
 
 /// # Errors
 /// When it is too large; then no more of it was written than that, and one piece.
@@ -103,8 +120,7 @@ fn push_inlines(out: &mut String, pieces: &[Inline]) {
             return;
         }
         match piece {
-            Inline::Text(text) => out.push_str(text),
-            Inline::LineBreak => out.push_str("<br>"),
+            Inline::Text(text) => push_lines(out, text, "<br>"),
             Inline::Url(url) => {
                 push_link_start(out, url, None);
                 out.extend([url, "</a>"]);
@@ -181,7 +197,7 @@ mod tests {
 
     #[test]
     fn a_title_stays_in_its_attribute() {
-        let blocks = super::super::parse("[a](b \"c\" onclick=\"d\")");
+        let blocks = super::super::parse("[a](b \"c\" onclick=\"d\")".to_owned()).unwrap();
         assert!(render(&blocks).unwrap().contains("title=\"c&quot; onclick=&quot;d\">a</a>"));
     }
 }

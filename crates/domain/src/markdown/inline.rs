@@ -7,14 +7,19 @@ use std::rc::Rc;
 use super::brackets::Brackets;
 use super::definition::Definitions;
 use super::source::{after_char, skip_spaces, skip_word};
-use super::{Block, Inline, MAX_DEPTH, Target, label, tag};
+use super::{Block, Inline, LINE_BREAK, MAX_DEPTH, Markup, Target, html, label, tag};
 use crate::whitespace::is_space;
 
 /// Takes the texts of all blocks apart. Footnotes that something refers to move to the end, in the order in which they
 /// are referred to; the others go.
-pub(super) fn resolve(blocks: Vec<Block<String>>, definitions: &Definitions) -> Vec<Block<Vec<Inline>>> {
+pub(super) fn resolve(
+    blocks: Vec<Block<String>>,
+    definitions: &Definitions,
+    markup: &mut Markup,
+) -> Vec<Block<Vec<Inline>>> {
     let mut resolver = Resolver {
         definitions,
+        markup,
         references: HashMap::new(),
         footnotes: Vec::new(),
         in_footnote: false,
@@ -31,6 +36,7 @@ pub(super) fn resolve(blocks: Vec<Block<String>>, definitions: &Definitions) -> 
 
 struct Resolver<'d> {
     definitions: &'d Definitions,
+    markup: &'d mut Markup,
     /// The footnotes referred to, numbered in that order.
     references: HashMap<String, usize>,
     footnotes: Vec<(String, Vec<Block<Vec<Inline>>>)>,
@@ -71,7 +77,7 @@ impl Resolver<'_> {
         let source = Source::new(text);
         let mut pieces = Pieces::default();
         let mut at = 0;
-        while at < source.visible_end {
+        while at < source.visible_end && !self.markup.is_too_large() {
             at = self.piece(&source, at, &mut pieces).unwrap_or_else(|| {
                 let end = text_end(text, at);
                 pieces.push_text(&escaped(&text[at..end]));
@@ -93,7 +99,7 @@ impl Resolver<'_> {
             }
             b' ' | b'\n' => {
                 let end = skip_spaces(text, at);
-                text[end..].starts_with('\n').then(|| pieces.push(Inline::LineBreak))?;
+                text[end..].starts_with('\n').then(|| pieces.text.push(LINE_BREAK))?;
                 Some(end + 1)
             }
             b'<' => {
@@ -102,6 +108,7 @@ impl Resolver<'_> {
                     return Some(end);
                 }
                 let (address, end) = source.address_in_angles(at)?;
+                self.markup.add(html::OF_LINK);
                 pieces.push(Inline::Url(address.to_owned()));
                 Some(end)
             }
@@ -110,6 +117,7 @@ impl Resolver<'_> {
                 if self.in_link {
                     pieces.push_text(&escaped(&text[at..end]));
                 } else {
+                    self.markup.add(html::OF_LINK);
                     pieces.push(Inline::Url(text[at..end].to_owned()));
                 }
                 Some(end)
@@ -120,6 +128,7 @@ impl Resolver<'_> {
                     return Some(end);
                 }
                 let (link, end) = self.link(source, at)?;
+                self.markup.add(html::OF_LINK);
                 let text = self.link_text(link.text);
                 pieces.push(Inline::Link { target: link.target, text });
                 Some(end)
@@ -251,6 +260,7 @@ impl Pieces {
 
     fn finish(mut self) -> Vec<Inline> {
         self.end_text();
+        self.pieces.shrink_to_fit();
         self.pieces
     }
 }

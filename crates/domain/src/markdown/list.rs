@@ -1,5 +1,7 @@
 //! Lists: where one ends, and what its items are.
 
+use std::borrow::Cow;
+use std::iter;
 use std::sync::LazyLock;
 
 use regex::Regex;
@@ -78,60 +80,53 @@ pub(super) fn interrupts_paragraph(text: &str, at: usize) -> bool {
 }
 
 /// An item without its marker, and whether its texts are paragraphs.
-pub(super) struct Item {
-    pub(super) text: String,
+pub(super) struct Item<'t> {
+    pub(super) text: Cow<'t, str>,
     pub(super) loose: bool,
 }
 
 /// The items of the list that `text` consists of.
-pub(super) fn items(text: &str) -> Vec<Item> {
-    let sources = split(text);
-    let last = sources.len().saturating_sub(1);
+pub(super) fn items(text: &str) -> impl Iterator<Item = Item<'_>> {
+    let mut sources = split(text).peekable();
     let mut gap_before = false;
-    let mut items = Vec::with_capacity(sources.len());
-    for (index, source) in sources.into_iter().enumerate() {
-        let text = without_marker(source);
+    iter::from_fn(move || {
+        let text = without_marker(sources.next()?);
         let mut loose = gap_before || has_gap(&text);
-        if index != last && !text.is_empty() {
+        if sources.peek().is_some() && !text.is_empty() {
             gap_before = text.ends_with('\n');
             loose = loose || gap_before;
         }
-        items.push(Item { text, loose });
-    }
-    items
+        Some(Item { text, loose })
+    })
 }
 
 /// An item reaches to the next line with a marker at the same indentation.
-fn split(text: &str) -> Vec<&str> {
+fn split(text: &str) -> impl Iterator<Item = &str> {
     let indent = &text[..skip_spaces(text, 0)];
-    let starts_item = |at: usize| text[at..].starts_with(indent) && marker(text, at + indent.len()).is_some();
-    let mut items = Vec::new();
-    let mut start = 0;
-    let mut at = 0;
-    while let Some(next) = next_line(text, at) {
-        if starts_item(next) {
-            items.push(&text[start..next - 1]);
-            start = next;
-        }
-        at = next;
-    }
-    items.push(&text[start..]);
-    items
+    let starts_item =
+        move |at: &usize| text[*at..].starts_with(indent) && marker(text, at + indent.len()).is_some();
+    let mut start = Some(0);
+    iter::from_fn(move || {
+        let from = start?;
+        start = iter::successors(next_line(text, from), |at| next_line(text, *at)).find(starts_item);
+        Some(&text[from..start.map_or(text.len(), |next| next - 1)])
+    })
 }
 
 /// The item without its marker and, if a line of it is indented, without as much of each line's indentation as the
 /// marker took up.
-fn without_marker(item: &str) -> String {
-    let Some((_, marker_end)) = marker(item, skip_spaces(item, 0)) else { return item.to_owned() };
+fn without_marker(item: &str) -> Cow<'_, str> {
+    let Some((_, marker_end)) = marker(item, skip_spaces(item, 0)) else { return item.into() };
     let width = item[..marker_end].chars().count();
     let rest = &item[marker_end..];
     if !rest.contains("\n ") {
-        return rest.to_owned();
+        return rest.into();
     }
-    without_line_starts(rest, |line| {
+    let outdented = without_line_starts(rest, |line| {
         let indent = line.len() - line.trim_start_matches(' ').len();
         &line[indent.min(width)..]
-    })
+    });
+    outdented.into()
 }
 
 /// Whether there is an empty line with anything after it.
@@ -170,7 +165,7 @@ mod tests {
     #[test]
     fn items_lose_marker_and_indentation() {
         let found: Vec<_> =
-            items("* a\n  b\n*c\n\n* d").into_iter().map(|item| (item.text, item.loose)).collect();
+            items("* a\n  b\n*c\n\n* d").map(|item| (item.text.into_owned(), item.loose)).collect();
         assert_eq!(found, [("a\n b".to_owned(), false), ("c\n".to_owned(), true), (" d".to_owned(), true)]);
     }
 

@@ -23,7 +23,7 @@ mod tag;
 
 use std::rc::Rc;
 
-use crate::email::RENDERED_LIMIT;
+use crate::email::{RENDERED_LIMIT, TooLarge};
 use crate::whitespace::is_space;
 
 /// How deep lists, insets and links may be nested, each for itself; what is deeper is text.
@@ -60,9 +60,8 @@ pub(crate) enum Level {
 
 /// A piece of a line.
 pub(crate) enum Inline {
-    /// Escaped for HTML.
+    /// Escaped for HTML, with [`LINE_BREAK`] where a line is broken.
     Text(String),
-    LineBreak,
     /// A URL in the middle of the text.
     Url(String),
     Link {
@@ -72,20 +71,56 @@ pub(crate) enum Inline {
     },
 }
 
+/// A sign that no tidied text has. A mail may be made of little else than line breaks, and pieces of their own would take thirty
+/// times the memory.
+const LINE_BREAK: char = '\u{2424}';
+
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Target {
     pub(crate) url: String,
     pub(crate) title: Option<String>,
 }
 
+/// A whole mail, taken apart.
+pub(crate) type Markdown = Vec<Block<Vec<Inline>>>;
+
 /// Takes a whole mail apart.
-pub(crate) fn parse(text: &str) -> Vec<Block<Vec<Inline>>> {
-    let (blocks, definitions) = block::parse(&source::tidied(text));
-    inline::resolve(blocks, &definitions)
+///
+/// # Errors
+/// When its markup alone makes it too large. What it was taken apart into would need many times the memory of the text.
+pub(crate) fn parse(text: String) -> Result<Markdown, TooLarge> {
+    let mut markup = Markup::default();
+    let tidied = source::tidied(&text);
+    drop(text);
+    let (blocks, definitions) = block::parse(&tidied, &mut markup);
+    drop(tidied);
+    let blocks = inline::resolve(blocks, &definitions, &mut markup);
+    if markup.is_too_large() { Err(TooLarge) } else { Ok(blocks) }
+}
+
+/// How many bytes the markup has at least that is to be written around what was found.
+#[derive(Default)]
+struct Markup(usize);
+
+impl Markup {
+    fn add(&mut self, bytes: usize) {
+        self.0 += bytes;
+    }
+
+    fn is_too_large(&self) -> bool {
+        self.0 > RENDERED_LIMIT
+    }
 }
 
 fn is_blank(text: &str) -> bool {
     text.chars().all(is_space)
+}
+
+fn push_lines(out: &mut String, text: &str, line_break: &str) {
+    for (index, line) in text.split(LINE_BREAK).enumerate() {
+        out.push_str(if index == 0 { "" } else { line_break });
+        out.push_str(line);
+    }
 }
 
 /// Takes the white space off both ends of what was written from `start` on; off nothing that was given up for its size,

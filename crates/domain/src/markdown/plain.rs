@@ -2,7 +2,7 @@
 //!
 //! The result is still escaped for HTML, because quotes are set typographically afterwards, and not within tags.
 
-use super::{Block, Inline, Level, is_blank, trim_from};
+use super::{Block, Inline, Level, is_blank, push_lines, trim_from};
 use crate::email::{RENDERED_LIMIT, TooLarge, within_limit};
 
 const COLUMNS: usize = 65;
@@ -77,10 +77,9 @@ fn push_inlines(out: &mut String, pieces: &[Inline], form: Form) {
             return;
         }
         match piece {
-            Inline::Text(text) => out.push_str(text),
+            Inline::Text(text) => push_lines(out, text, "\n"),
             Inline::Url(url) if form == Form::Full => push_url(out, url),
             Inline::Url(url) => out.push_str(url),
-            Inline::LineBreak => out.push('\n'),
             Inline::Link { target, text } => {
                 push_inlines(out, text, form);
                 if let Some(title) = target.title.as_deref().filter(|title| !title.is_empty()) {
