@@ -319,12 +319,12 @@ async fn a_fresh_connection_is_tried_only_before_the_content_and_only_once() {
     let mail_is_said = AtomicUsize::new(0);
     let server = SmtpServer::start(move |_, line| {
         let later = line.starts_with("MAIL") && mail_is_said.fetch_add(1, SeqCst) > 0;
-        if later { Answer::Say("421 4.7.0 too many\r\n") } else { Answer::Usual }
+        if later { Answer::Say("421 4.3.2 closing\r\n") } else { Answer::Usual }
     });
     let providers = providers_of(&server);
     let provider = providers.choose_email().unwrap();
     send_by(provider, &mail()).await.unwrap();
-    let refused = SendFailure::Transient("SMTP 421 4.7.0 at MAIL".into());
+    let refused = SendFailure::Transient("SMTP 421 4.3.2 at MAIL".into());
     assert_eq!(send_by(provider, &mail()).await, Err(refused));
     let asked = server.seen().into_iter().filter(|(_, line)| line.starts_with("MAIL"));
     assert_eq!(asked.map(|(connection, _)| connection).collect::<Vec<_>>(), [0, 0, 1]);
