@@ -1,5 +1,5 @@
 //! The API process.
 
-fn main() -> std::process::ExitCode {
+fn main() {
     service::main("api", api::run)
 }

@@ -1,3 +1,3 @@
-fn main() -> std::process::ExitCode {
+fn main() {
     service::main("delivery-worker", delivery_worker::run)
 }

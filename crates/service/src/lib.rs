@@ -15,7 +15,7 @@
 //!     Ok(())
 //! }
 //!
-//! fn main() -> std::process::ExitCode {
+//! fn main() {
 //!     service::main("example", run)
 //! }
 //! ```
@@ -27,7 +27,13 @@ pub mod listen;
 pub mod tally;
 pub mod telemetry;
 
-use std::{process::ExitCode, time::Duration};
+use std::{
+    env,
+    io::{self, Write as _},
+    os::unix::process::CommandExt as _,
+    process::Command,
+    time::Duration,
+};
 
 use serde::{Deserialize, de::DeserializeOwned};
 
@@ -39,10 +45,12 @@ use crate::{
 /// What ends a process. Nobody can act on it any more but by reading it; hence no enum.
 pub type Error = Box<dyn std::error::Error + Send + Sync>;
 
+const SUCCESS: i32 = 0;
+const FAILURE: i32 = 1;
 /// The configuration cannot be used (EX_CONFIG of sysexits.h): starting again will not help.
-const UNUSABLE_CONFIGURATION: u8 = 78;
+const UNUSABLE_CONFIGURATION: i32 = 78;
 /// Cut off before all was finished (what GNU timeout says).
-const CUT_OFF: u8 = 124;
+const CUT_OFF: i32 = 124;
 /// Blocking calls (a query) that are still running when everything else has ended or was cut off.
 const BLOCKING_PATIENCE: Duration = Duration::from_secs(2);
 
@@ -65,9 +73,41 @@ struct Common {
 
 /// Runs a process from its first line to its exit code.
 ///
+/// It ends without the clean-up that libraries have asked for: OpenSSL's frees what libpq needs in a thread of a pool that
+/// happens to be connecting, and the process would crash after all was done (sfackler/r2d2#137).
+///
 /// When `run` returns, the process stops: a `run` that only starts tasks waits for `context.tasks.stopping()` at its end.
 /// It is expected to return soon after that token is cancelled.
-pub fn main<C, R>(name: &'static str, run: R) -> ExitCode
+pub fn main<C, R>(name: &'static str, run: R) -> !
+where
+    C: DeserializeOwned,
+    R: AsyncFnOnce(C, Context) -> Result<(), Error>,
+{
+    return_large_memory();
+    let code = exit_code(name, run);
+    let _ = io::stdout().flush();
+    signal_hook::low_level::exit(code)
+}
+
+/// glibc learns from the first large block that is freed to keep the next ones, up to 32 MB each and in every thread's arena: after
+/// some large mails a process would hold several times what it needs. That is off once a threshold is set, and it is read
+/// before `main`, so the process starts itself again, once. Who set one knows better.
+fn return_large_memory() {
+    const THRESHOLD: &str = "MALLOC_MMAP_THRESHOLD_";
+    if cfg!(target_env = "gnu") && env::var_os(THRESHOLD).is_none() && env::var_os("GLIBC_TUNABLES").is_none()
+    {
+        let mut arguments = env::args_os();
+        let Ok(program) = env::current_exe() else { return };
+        let mut again = Command::new(program);
+        if let Some(name) = arguments.next() {
+            again.arg0(name);
+        }
+        // Comes back only when it failed; then we go on with more memory.
+        let _ = again.args(arguments).env(THRESHOLD, "131072").exec();
+    }
+}
+
+fn exit_code<C, R>(name: &'static str, run: R) -> i32
 where
     C: DeserializeOwned,
     R: AsyncFnOnce(C, Context) -> Result<(), Error>,
@@ -82,12 +122,12 @@ where
         return unusable(name, &error);
     }
     match start(name, common.shutdown, config, run) {
-        Ok(Ending::Drained) => ExitCode::SUCCESS,
-        Ok(Ending::Failed) => ExitCode::FAILURE,
-        Ok(Ending::CutOff) => ExitCode::from(CUT_OFF),
+        Ok(Ending::Drained) => SUCCESS,
+        Ok(Ending::Failed) => FAILURE,
+        Ok(Ending::CutOff) => CUT_OFF,
         Err(error) => {
             tracing::error!(%error, "the process could not start");
-            ExitCode::FAILURE
+            FAILURE
         }
     }
 }
@@ -109,7 +149,7 @@ where
 }
 
 /// Before there are logs.
-fn unusable(name: &str, error: &dyn std::error::Error) -> ExitCode {
+fn unusable(name: &str, error: &dyn std::error::Error) -> i32 {
     eprintln!("{name}: {error}");
-    ExitCode::from(UNUSABLE_CONFIGURATION)
+    UNUSABLE_CONFIGURATION
 }

@@ -1,7 +1,7 @@
 //! Starts `examples/smallest.rs` and sends it signals.
 
 use std::{
-    env,
+    env, fs,
     io::{BufRead, BufReader, Read, Write},
     net::TcpStream,
     path::PathBuf,
@@ -100,6 +100,25 @@ fn get(address: &str, path: &str) -> (u16, Value) {
     let (head, body) = answer.split_once("\r\n\r\n").unwrap();
     let status = head.split(' ').nth(1).unwrap().parse().unwrap();
     (status, serde_json::from_str(body).unwrap())
+}
+
+#[test]
+fn large_memory_is_given_back_unless_the_operator_knows_better() {
+    for (set, expected) in [
+        (None, "MALLOC_MMAP_THRESHOLD_=131072"),
+        (Some(("MALLOC_MMAP_THRESHOLD_", "1")), "MALLOC_MMAP_THRESHOLD_=1"),
+        (
+            Some(("GLIBC_TUNABLES", "glibc.malloc.mmap_threshold=1")),
+            "GLIBC_TUNABLES=glibc.malloc.mmap_threshold=1",
+        ),
+    ] {
+        let mut process = Process::start(set.as_slice());
+        process.health();
+        let environment = fs::read_to_string(format!("/proc/{}/environ", process.child.id())).unwrap();
+        let mut about_memory =
+            environment.split('\0').filter(|v| v.starts_with("MALLOC") || v.starts_with("GLIBC"));
+        assert_eq!((about_memory.next(), about_memory.next()), (Some(expected), None));
+    }
 }
 
 #[test]
