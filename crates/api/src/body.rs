@@ -140,22 +140,33 @@ impl Collected {
 /// not be sent, since each of its bullets takes a hundred bytes of a mail.
 const MOST_VALUES: usize = domain::email::RENDERED_LIMIT / 100;
 
-/// Counts what separates values, outside of texts; a small body cannot have too many.
+/// What is nested deeper is no JSON to serde_json, however much follows.
+const DEEPEST: usize = 128;
+
+/// Counts what separates values, outside of texts, as far as they will be read; a small body cannot have too many.
 fn has_too_many_values(json: &str) -> bool {
     if json.len() <= MOST_VALUES {
         return false;
     }
-    let (mut values, mut in_text, mut is_escaped) = (0, false, false);
+    let (mut values, mut depth, mut in_text, mut is_escaped) = (0, 0_usize, false, false);
     for byte in json.bytes() {
         match byte {
             _ if is_escaped => is_escaped = false,
             b'\\' => is_escaped = in_text,
             b'"' => in_text = !in_text,
-            b',' | b'[' | b'{' if !in_text => values += 1,
+            b',' if !in_text => values += 1,
+            b'[' | b'{' if !in_text => (values, depth) = (values + 1, depth + 1),
+            b']' | b'}' if !in_text => depth = depth.saturating_sub(1),
             _ => {}
         }
+        if depth > DEEPEST {
+            return false;
+        }
+        if values > MOST_VALUES {
+            return true;
+        }
     }
-    values > MOST_VALUES
+    false
 }
 
 pub(crate) const NOT_JSON: &str = "Invalid JSON supplied in POST data";

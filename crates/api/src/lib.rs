@@ -28,6 +28,7 @@ pub mod fuzzing;
 mod header;
 mod heavy;
 mod internal;
+mod line_ends;
 mod lookup;
 mod openapi;
 mod page;

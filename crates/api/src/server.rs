@@ -22,7 +22,7 @@ use actix_web::{
     middleware::{Next, from_fn},
     web::Data,
 };
-use socket2::SockRef;
+use socket2::{SockFilter, SockRef};
 use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
     net::TcpStream,
@@ -33,11 +33,13 @@ use tokio_util::{
     task::{TaskTracker, task_tracker::TaskTrackerToken},
 };
 
-use crate::{App, content_encoding, routes, unread_body};
+use crate::{App, content_encoding, line_ends::LineEnds, routes, unread_body};
 
 /// What the kernel keeps of an answer that its client does not take. Beyond that we see that it does not; and whoever takes
 /// any of it takes a third of this, which is enough to be waited for again.
 const SEND_BUFFER: usize = 256 * 1024;
+/// For those who were already being let in: three segments, and a turn of ours.
+const HANDSHAKES: Duration = Duration::from_millis(300);
 /// For connections that were opened just before the door closed: whoever opens one has something to ask.
 const LAST_REQUESTS: Duration = Duration::from_secs(1);
 /// How long a client that is still sending may take to notice that we are done with it; as actix-web has it.
@@ -75,11 +77,7 @@ async fn stop(
     let notice = app.config.closing_notice.min(drain_timeout / 2);
     if !notice.is_zero() {
         tokio::time::sleep(notice).await;
-        server.pause().await;
-        // Whoever knocks is refused at once, instead of waiting in the queue of a door that will not open.
-        if let Err(error) = SockRef::from(&door).shutdown(net::Shutdown::Both) {
-            tracing::warn!(%error, "the listening socket stays open a little longer");
-        }
+        close(&door, server).await;
         open.close();
         let _ = tokio::time::timeout(LAST_REQUESTS, open.wait()).await;
     }
@@ -88,6 +86,28 @@ async fn stop(
     // Told when this is called; the server ends when it is done.
     drop(server.stop(true));
 }
+
+/// Whoever knocks is refused at once, instead of waiting in the queue of a door that will not open. Those in the queue would be
+/// cut off, with what they may have said already; so nobody new gets into it, and it is served first.
+async fn close(door: &net::TcpListener, server: &ServerHandle) {
+    let door = SockRef::from(door);
+    if let Err(error) = door.attach_filter(&NOBODY_NEW) {
+        tracing::warn!(%error, "who is connecting just now may be cut off");
+    }
+    tokio::time::sleep(HANDSHAKES).await;
+    server.pause().await;
+    if let Err(error) = door.shutdown(net::Shutdown::Both) {
+        tracing::warn!(%error, "the listening socket stays open a little longer");
+    }
+}
+
+/// For the kernel (classic BPF): throws away segments with SYN among the TCP flags. Their senders try again after a second.
+const NOBODY_NEW: [SockFilter; 4] = [
+    SockFilter::new(0x30, 0, 0, 13),   // load the byte with the flags
+    SockFilter::new(0x45, 0, 1, 0x02), // SYN: the next one, else the one after it
+    SockFilter::new(0x06, 0, 0, 0),
+    SockFilter::new(0x06, 0, 0, u32::MAX),
+];
 
 fn start(
     listener: net::TcpListener,
@@ -146,12 +166,14 @@ async fn last_of_its_connection(
     Ok(answer)
 }
 
-/// A connection that breaks when its client takes no bytes for a while, and is counted as long as it is open.
+/// A connection that breaks when its client takes no bytes for a while, and is counted as long as it is open. What comes in on it
+/// has the line ends that HTTP asks for.
 struct Impatient {
     stream: TcpStream,
     patience: Duration,
     /// Runs while the client does not take what there is.
     waiting: Option<Pin<Box<Sleep>>>,
+    line_ends: LineEnds,
     _open: TaskTrackerToken,
 }
 
@@ -159,7 +181,7 @@ impl Impatient {
     fn new(stream: TcpStream, patience: Duration, open: TaskTrackerToken) -> (Self, Option<SocketAddr>) {
         let _ = stream.set_nodelay(true);
         let peer = stream.peer_addr().ok();
-        (Self { stream, patience, waiting: None, _open: open }, peer)
+        (Self { stream, patience, waiting: None, line_ends: LineEnds::default(), _open: open }, peer)
     }
 }
 
@@ -169,7 +191,10 @@ impl AsyncRead for Impatient {
         context: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_read(context, buffer)
+        let before = buffer.filled().len();
+        let read = Pin::new(&mut self.stream).poll_read(context, buffer);
+        self.line_ends.pass(&mut buffer.filled_mut()[before..]);
+        read
     }
 }
 

@@ -175,3 +175,43 @@ async fn a_second_head_that_came_with_the_first_request_times_out() {
     let answer = answer(&mut stream).await;
     assert_eq!(answer.matches("HTTP/1.1 200").count(), 1, "{answer}");
 }
+
+/// docs/DIFFERENCES.md
+#[tokio::test]
+async fn a_line_that_ends_with_a_line_feed_alone_is_refused_and_in_bodies_it_is_content() {
+    let stage = Stage::new();
+    let asked = async |request: String| {
+        let mut stream = connect(&stage).await;
+        stream.write_all(request.as_bytes()).await.unwrap();
+        answer(&mut stream).await
+    };
+    let whole =
+        |more: &str, body: &str| format!("{}{body}", head(&stage, &format!("{more}\r\nConnection: close")));
+    let (length, chunked) = (
+        whole("Content-Length: 4", "{\n\n}"),
+        whole("Transfer-Encoding: chunked", "2\r\n{\n\r\n1\r\n}\r\n0\r\n\r\n"),
+    );
+    for request in [&length, &chunked] {
+        let answer = asked(request.clone()).await;
+        assert!(answer.contains("template_id is a required property"), "{answer}");
+    }
+    let refused = [
+        length.replacen("HTTP/1.1\r\n", "HTTP/1.1\n", 1),
+        length.replacen("Host: x\r\n", "Host: x\n", 1),
+        length.replacen("close\r\n\r\n", "close\r\n\n", 1),
+        length.replacen("close\r\n\r\n", "close\n\r\n", 1),
+        length.replacen("close\r\n\r\n", "close\n\n", 1),
+        chunked.replacen("2\r\n{", "2\n{", 1),
+        chunked.replacen("0\r\n", "0\n", 1),
+        format!("\n{length}"),
+    ];
+    for request in refused {
+        assert_ne!(request, length);
+        assert_ne!(request, chunked);
+        let answer = asked(request.clone()).await;
+        assert!(
+            answer.starts_with("HTTP/1.1 400") && !answer.contains("template_id"),
+            "{request:?}: {answer}"
+        );
+    }
+}
