@@ -28,6 +28,12 @@ OTHERS_WITHIN_SECONDS = 2
 LARGE_DELIVERED_WITHIN_SECONDS = 600
 
 
+# What relays take when asked to take much.
+MAIL_LIMIT_BYTES = 32 * 1024 * 1024
+# Of little else than markup: what they are taken apart into, or what is made of them, is many times their size.
+HOSTILE = [[0] * 50_000, "* * *\n" * 250_000, "[" * 1_900_000, "[a](b)" * 300_000, "&" * 1_900_000, "a\n" * 650_000]
+
+
 class Scale:
     """How much of everything."""
 
@@ -53,8 +59,8 @@ def service_of(env):
 
 @scenario("worker", "mails of 1.9 MB by one tenant, texts and mails by another")
 def large_mails(stack, scale):
-    # The simulator keeps few of them: it is not what is measured.
-    stack.start_simulator(keep=10)
+    # The simulator takes all and keeps few of them: it is not what is measured.
+    stack.start_simulator(keep=10, mail_limit=MAIL_LIMIT_BYTES)
     stack.start_api()
     stack.start_scheduler()
     # As it is usual, not as short as where something is killed: it is not the lease that is measured.
@@ -132,6 +138,8 @@ def large_requests(stack, scale):
         used = {"name": ("Your permit for a car is ready to collect.\n\n" * 43_000)[:1_900_000]}
         at_once(8, scale.large_requests, lambda caller, _: post_mail(caller, large, used))
         shown = pages(large, 4)
+        for values in HOSTILE:
+            at_once(8, 8, lambda caller, _, text=values: post_mail(caller, large, {"name": text}, refused=400))
     finally:
         stopped.set()
         small.join()
@@ -170,11 +178,11 @@ def caller_of(kept, env):
     return kept[env["API_KEY"]]
 
 
-def post_mail(kept, env, values):
+def post_mail(kept, env, values, refused=None):
     body = {"email_address": env["FUNCTIONAL_TEST_EMAIL"], "template_id": env["EMAIL_TEMPLATE_ID"], "personalisation": values}
     status, answer = caller_of(kept, env).post("/v2/notifications/email", body)
-    require(status in (201, 503), f"a large request was answered with {status}: {answer[:200]}")
-    return status == 201
+    require(status in (201, refused, 503), f"a large request was answered with {status}: {answer[:200]}")
+    return status != 503
 
 
 def pages(env, count):

@@ -20,6 +20,7 @@ PHONE = os.environ["FUNCTIONAL_TEST_NUMBER"]
 EMAIL = os.environ["FUNCTIONAL_TEST_EMAIL"]
 SMS_TEMPLATE = os.environ["SMS_TEMPLATE_ID"]
 EMAIL_TEMPLATE = os.environ["EMAIL_TEMPLATE_ID"]
+NEWS_TEMPLATE = os.environ["NEWS_TEMPLATE_ID"]
 FINAL_WITHIN_SECONDS = 60
 
 # One run finds its own messages by this, also in a database that was kept.

@@ -152,11 +152,11 @@ class Stack:
 
             until(f"{name} is ready", READY_WITHIN_SECONDS, is_ready)
 
-    def start_simulator(self, keep=100000):
+    def start_simulator(self, keep=100000, mail_limit=4194304):
         self.start("simulator", arguments=[
             "--http", self.env["SIMULATOR_URL"].removeprefix("http://"),
             "--smtp", self.env["PILLARBOX__PROVIDERS__SMTP__URL"].removeprefix("smtp://"),
-            "--record-all", "--keep", str(keep),
+            "--record-all", "--keep", str(keep), "--mail-limit", str(mail_limit),
         ], ready=self.env["SIMULATOR_URL"] + "/healthz")
 
     def start_api(self):
