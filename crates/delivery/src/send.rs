@@ -167,7 +167,8 @@ impl Desk<'_> {
             // What has no place is not worth the work.
             Entered::Sms(Err(none @ NoPlace::Wait(_))) => Err(none.into()),
             Entered::Sms(place) => self.send_sms(message, place, progress).await,
-            Entered::Email(place) => self.send_email(message, place?, progress).await,
+            // On the heap: a dialogue of SMTP has a state of 30 KiB, which every text would be moved about with.
+            Entered::Email(place) => Box::pin(self.send_email(message, place?, progress)).await,
         }
     }
 
